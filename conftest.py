@@ -1,0 +1,54 @@
+"""The named people, and what every test may ask for."""
+
+import os
+
+import pytest
+
+from stores.actor import Actor
+from stores.models import User
+
+pytest_plugins = ["provisioning.tests.cluster_fixtures"]
+
+PASSWORD = "correct horse battery staple"
+
+
+def needs(what: str, how: str) -> None:
+    """Skip because ``what`` is missing, saying how to get it; fail where CI requires it."""
+    if what in os.environ.get("STOREYARD_REQUIRE", "").split(","):
+        pytest.fail(f"{what} is required here and missing: {how}")
+    pytest.skip(f"{what} is missing: {how}")
+
+
+@pytest.fixture(autouse=True)
+def fast_and_separate(settings, tmp_path) -> None:
+    """Cheap password hashes, and a simulated cluster for each test."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.SIMULATED_CLUSTER_FILE = tmp_path / "cluster.sqlite3"
+
+
+@pytest.fixture
+def alice(db) -> User:
+    """An owner with room for three stores."""
+    return User.objects.create_user("alice", "alice@example.com", PASSWORD, max_stores=3)
+
+
+@pytest.fixture
+def bob(db) -> User:
+    """Another owner: a stranger to alice's stores."""
+    return User.objects.create_user("bob", "bob@example.com", PASSWORD, max_stores=3)
+
+
+@pytest.fixture
+def carol(db) -> User:
+    """A member of the support team."""
+    return User.objects.create_superuser("carol", "carol@example.com", PASSWORD, max_stores=0)
+
+
+@pytest.fixture
+def as_alice(alice: User) -> Actor:
+    return Actor(alice, "test")
+
+
+@pytest.fixture
+def as_carol(carol: User) -> Actor:
+    return Actor(carol, "test")

@@ -1,0 +1,225 @@
+"""All settings, from the environment.
+
+Development needs no environment at all. Production (``PRODUCTION=true``) refuses to start
+without SECRET_KEY, ALLOWED_HOSTS and STOREYARD_CLUSTER, because each of them would otherwise
+get a default that is convenient and wrong.
+"""
+
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env, validate
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+# Where a development checkout keeps its database and the simulated cluster.
+RUN_DIR = env.path("STOREYARD_RUN_DIR", BASE_DIR / ".run")
+
+PRODUCTION = env.bool("PRODUCTION", False)
+DEBUG = env.bool("DEBUG", not PRODUCTION)
+
+
+def required_in_production(name: str, why: str) -> None:
+    if PRODUCTION and not env.str(name, ""):
+        raise ImproperlyConfigured(f"{name} is not set. {why}")
+
+
+required_in_production(
+    "SECRET_KEY",
+    "Sessions and queued tasks are signed with it: set it to a long random text, "
+    "the same for the web and worker processes.",
+)
+required_in_production(
+    "ALLOWED_HOSTS", "Set it to the host names of the portal, separated by commas."
+)
+required_in_production(
+    "STOREYARD_CLUSTER",
+    "Set it to 'kubernetes' for a real cluster; 'simulated' makes stores that do not exist.",
+)
+
+SECRET_KEY = env.str("SECRET_KEY", "development-only-key-never-used-in-production")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
+    "django_q",
+    "stores",
+    "provisioning",
+    "portal",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "portal.middleware.request_id",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "portal.urls"
+WSGI_APPLICATION = "portal.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "portal.context.platform",
+            ]
+        },
+    }
+]
+
+DATABASES = {
+    "default": env.dj_db_url("DATABASE_URL", f"sqlite:///{RUN_DIR}/storeyard.sqlite3"),
+}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    RUN_DIR.mkdir(parents=True, exist_ok=True)
+    # IMMEDIATE, because SQLite does not wait when a reader becomes a writer: with the default
+    # (DEFERRED) two creates at once end in "database is locked" whatever the timeout.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "stores.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in (
+        ("UserAttributeSimilarityValidator", {}),
+        ("MinimumLengthValidator", {"min_length": 12}),
+        ("CommonPasswordValidator", {}),
+    )
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "store-list"
+LOGOUT_REDIRECT_URL = "login"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = not PRODUCTION
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# Strict from the start: nothing inline, nothing from elsewhere. Bootstrap's own icons are
+# data: images inside its style sheet.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "form-action": ["'self'"],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_HTTPONLY = True
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", PRODUCTION)
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 31536000 if PRODUCTION else 0)
+if env.bool("BEHIND_TLS_PROXY", False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
+    # django-q logs each task twice; a pass logs what it did itself.
+    "loggers": {"django-q": {"level": env.str("QUEUE_LOG_LEVEL", "WARNING")}},
+}
+
+# --- The cluster -------------------------------------------------------------------------
+
+CLUSTER = env.str(
+    "STOREYARD_CLUSTER", "simulated", validate=validate.OneOf(["simulated", "kubernetes"])
+)
+SIMULATED_CLUSTER_FILE = RUN_DIR / "simulated-cluster.sqlite3"
+# Empty: the ServiceAccount of the pod this runs in.
+KUBECONFIG = env.str("STOREYARD_KUBECONFIG", "")
+# False where nothing listens on a pod's address (fake nodes): the storefront is then not asked.
+CLUSTER_ROUTES_TRAFFIC = env.bool("STOREYARD_CLUSTER_ROUTES_TRAFFIC", True)
+# The identity that gets the rights inside each store's namespace (charts/portal).
+CLUSTER_SERVICE_ACCOUNT = env.str(
+    "STOREYARD_SERVICE_ACCOUNT", "portal-system/portal-worker"
+)
+HELM = env.str("STOREYARD_HELM", "helm")
+HELM_SECONDS = env.int("STOREYARD_HELM_SECONDS", 90)
+
+# --- Stores ------------------------------------------------------------------------------
+
+STORE_DOMAIN = env.str("STORE_DOMAIN", "stores.localhost")
+STORE_SCHEME = env.str("STORE_SCHEME", "https", validate=validate.OneOf(["http", "https"]))
+STORE_STORAGE_CLASS = env.str("STORE_STORAGE_CLASS", "")
+STORE_INGRESS_CLASS = env.str("STORE_INGRESS_CLASS", "")
+STORE_EXPOSURE = env.str(
+    "STORE_EXPOSURE", "ingress", validate=validate.OneOf(["ingress", "gateway", "none"])
+)
+STORE_GATEWAY = env.str("STORE_GATEWAY", "")
+MAX_STORES_TOTAL = env.int("MAX_STORES_TOTAL", 500)
+# How many stores may be starting at once, whatever the number of workers.
+MAX_STORES_STARTING = env.int("MAX_STORES_STARTING", 10)
+ADDRESS_HOLD_DAYS = env.int("ADDRESS_HOLD_DAYS", 30)
+PROVISION_SECONDS = env.int("PROVISION_SECONDS", 600)
+
+# --- Passes and the queue ----------------------------------------------------------------
+# HELM_SECONDS < timeout < retry: Helm is ended by us and tidily, never by the queue's axe, and
+# the queue delivers a task again only when the first delivery is certainly over.
+
+LEASE_SECONDS = env.float("LEASE_SECONDS", 60)
+TICK_SECONDS = env.float("TICK_SECONDS", 30)
+MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", 8)
+Q_CLUSTER = {
+    "name": "storeyard",
+    "orm": "default",
+    "workers": env.int("WORKERS", 2),
+    "poll": env.float("QUEUE_POLL_SECONDS", 0.05),
+    "queue_limit": 1,
+    "bulk": 1,
+    "timeout": env.int("QUEUE_TIMEOUT", 180),
+    "retry": env.int("QUEUE_RETRY", 600),
+    # Our own rows count attempts and decide what is tried again.
+    "max_attempts": 1,
+    "ack_failures": True,
+    "catch_up": False,
+    "save_limit": -1,
+    "label": "Queue",
+}

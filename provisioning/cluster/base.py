@@ -1,0 +1,134 @@
+"""The cluster as the steps see it: few verbs, plain dicts, every verb safe to repeat.
+
+Two implementations say the same sentences (tests/test_cluster_contract.py): a real one and a
+simulated one. Errors: a verb raises ``NotYet`` where asking again later will help,
+``StepFailed`` where the cluster refuses, ``ClusterUnavailable`` where it does not answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stores.messages import Message
+
+Manifest = dict[str, Any]
+Beat = Callable[[], None]
+
+STORE_LABEL = "storeyard.dev/store"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+RELEASE_ANNOTATION = "storeyard.dev/release"
+
+
+def no_beat() -> None:
+    """For callers that hold no lease."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A Helm release as it should be. ``may_start_over``: nothing in it is worth keeping yet."""
+
+    name: str
+    namespace: str
+    chart: Path
+    chart_version: str
+    values: dict[str, Any] = field(repr=False)
+    may_start_over: bool = True
+
+    @property
+    def hash(self) -> str:
+        """What the namespace's annotation remembers of the last release that Helm put in."""
+        content = json.dumps([self.chart.name, self.chart_version, self.values], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class SeenNamespace:
+    """A store's namespace as the survey found it."""
+
+    name: str
+    uid: str
+    store_id: str
+    terminating: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something of a store changed in the cluster in a way a pass should look at.
+
+    An empty ``store_id`` says: the watch was cut off and is back, anything may have changed.
+    """
+
+    store_id: str
+    kind: str = ""
+    name: str = ""
+
+
+class Cluster(ABC):
+    """One Kubernetes cluster."""
+
+    name: str
+    # False where nothing listens on a pod's address: a storefront cannot be asked then.
+    routes_traffic: bool
+    # True where nothing is real: every page carries a banner.
+    simulated: bool = False
+
+    @abstractmethod
+    def apply(self, manifest: Manifest) -> Manifest:
+        """Make the object as the manifest says (server-side apply, ours wins); returns it.
+
+        With ``metadata.uid`` only that very object is changed: if it is gone, StepFailed with the
+        code ``object-gone``, and nothing is created in its place.
+        """
+
+    @abstractmethod
+    def create(self, manifest: Manifest) -> Manifest:
+        """Create the object, or return the one that is already there, untouched."""
+
+    @abstractmethod
+    def get(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
+        """The object; None only if the cluster says that it does not exist."""
+
+    @abstractmethod
+    def delete(self, kind: str, name: str, namespace: str = "", *, uid: str = "") -> None:
+        """Ask for deletion (of that very ``uid``, if given). Absent already: success."""
+
+    @abstractmethod
+    def ensure_release(self, release: Release, beat: Beat = no_beat) -> bool:
+        """Install or upgrade if different, mend a stuck one, wait for nothing. True: Helm ran.
+
+        ``beat`` is called every few seconds while Helm runs; if it raises, Helm is stopped.
+        """
+
+    @abstractmethod
+    def uninstall_release(self, name: str, namespace: str, beat: Beat = no_beat) -> None:
+        """Absent already: success."""
+
+    @abstractmethod
+    def not_ready(self, namespace: str) -> list[Message]:
+        """What the store still waits for; empty when all is up. Jobs of CronJobs do not count."""
+
+    @abstractmethod
+    def evidence(self, namespace: str) -> dict[str, Any]:
+        """What diagnosis reads: ``workloads``, ``pods``, ``jobs``, ``claims``, ``events`` (raw objects)."""
+
+    @abstractmethod
+    def leftovers(self, namespace: str, uid: str) -> list[Message]:
+        """What is left of a deleted namespace (itself, its disks); empty when nothing is."""
+
+    @abstractmethod
+    def survey(self) -> list[SeenNamespace]:
+        """All namespaces of stores, in a constant number of requests (paging apart)."""
+
+    @abstractmethod
+    def watch(self, stopped: Callable[[], bool]) -> Iterator[Change]:
+        """Changes as they happen, until ``stopped()``; the first one is the empty change.
+
+        Blocks at most about a second between looks at ``stopped``. Never raises for a cluster
+        that is away: it waits and comes back with an empty change.
+        """

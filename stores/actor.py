@@ -1,0 +1,26 @@
+"""Who does something, and from where: what every verb takes and every audit event keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stores.models import User
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A person (or the system, where ``user`` is None) acting through a page, the admin or a command."""
+
+    user: User | None
+    via: str
+    address: str = ""
+    request_id: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.user.get_username() if self.user else "system"
+
+
+SYSTEM = Actor(None, "system")

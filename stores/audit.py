@@ -1,0 +1,148 @@
+"""The audit trail: who did what to which store, when and from where. Rows are only ever added.
+
+Each row carries the hash of the one before it, so that a change, a removal or an insertion in the
+middle shows; the head row remembers the newest hash, so that a removal at the end shows too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from django.conf import settings
+from django.db import models, transaction
+from django.utils import timezone
+
+from stores.actor import Actor
+
+if TYPE_CHECKING:
+    from stores.models import Store
+
+GENESIS = "0" * 64
+
+
+class AuditHead(models.Model):
+    """The one row every writer locks: it makes the events a chain, and their ids ascend with it."""
+
+    hash = models.CharField(max_length=64, default=GENESIS)
+    count = models.PositiveBigIntegerField(default=0)
+
+    @classmethod
+    def lock(cls) -> AuditHead:
+        """Inside a transaction only. Also what serialises admission of stores (provisioning/line.py)."""
+        return cls.objects.select_for_update().get_or_create(pk=1)[0]
+
+
+class AuditQuerySet(models.QuerySet["AuditEvent"]):
+    def update(self, **kwargs: Any) -> NoReturn:
+        raise TypeError("Audit events cannot be changed.")
+
+    def delete(self) -> NoReturn:
+        raise TypeError("Audit events cannot be deleted.")
+
+
+class AuditEvent(models.Model):
+    """One thing that happened. ``action`` is a dotted verb such as ``store.create``."""
+
+    at = models.DateTimeField()
+    action = models.CharField(max_length=40)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    # As text too: what was true then stays readable when a name changes.
+    actor_name = models.CharField(max_length=150)
+    via = models.CharField(max_length=20)
+    store = models.ForeignKey(
+        "stores.Store", on_delete=models.PROTECT, null=True, related_name="audit_events"
+    )
+    store_name = models.CharField(max_length=60, blank=True)
+    address = models.CharField("network address", max_length=45, blank=True)
+    request_id = models.CharField(max_length=36, blank=True)
+    details = models.JSONField(default=dict, blank=True)
+    previous_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    objects = AuditQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["store", "-id"])]
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor_name}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("Audit events cannot be changed.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("Audit events cannot be deleted.")
+
+    @classmethod
+    def record(
+        cls,
+        action: str,
+        *,
+        actor: Actor,
+        store: Store | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> AuditEvent:
+        """Add an event to the chain, in the caller's transaction."""
+        with transaction.atomic():
+            head = AuditHead.lock()
+            event = cls(
+                at=timezone.now(),
+                action=action,
+                actor=actor.user,
+                actor_name=actor.name,
+                via=actor.via,
+                store=store,
+                store_name=store.name if store else "",
+                address=actor.address,
+                request_id=actor.request_id,
+                details=details or {},
+                previous_hash=head.hash,
+            )
+            event.hash = event.digest()
+            event.save(force_insert=True)
+            head.hash = event.hash
+            head.count += 1
+            head.save(update_fields=["hash", "count"])
+        return event
+
+    def digest(self) -> str:
+        """SHA-256, in hex, over every field and the previous hash."""
+        content = {
+            "at": self.at.isoformat(),
+            "action": self.action,
+            "actor": self.actor_id,
+            "actor_name": self.actor_name,
+            "via": self.via,
+            "store": str(self.store_id) if self.store_id else None,
+            "store_name": self.store_name,
+            "address": self.address,
+            "request_id": self.request_id,
+            "details": self.details,
+            "previous": self.previous_hash,
+        }
+        text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def verify() -> str:
+    """An empty text if the chain is whole, else one sentence that names the first broken row."""
+    previous, count = GENESIS, 0
+    # One transaction: the head and the rows are looked at as of one moment.
+    with transaction.atomic():
+        head = AuditHead.lock()
+        for event in AuditEvent.objects.order_by("id").iterator(chunk_size=1000):
+            if event.previous_hash != previous:
+                return f"Audit event {event.pk} does not follow the one before it: a row was removed, added or reordered."
+            if event.digest() != event.hash:
+                return f"Audit event {event.pk} ({event.action}) was changed after it was written."
+            previous, count = event.hash, count + 1
+    if (head.hash, head.count) != (previous, count):
+        return f"Audit events are missing at the end: {count} are there, {head.count} were written."
+    return ""

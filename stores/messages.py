@@ -1,0 +1,117 @@
+"""What the portal says about a store: kept as a code with parameters, made a sentence when shown.
+
+Keeping the code means that the words can be bettered, or translated, for events that are long past.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+SENTENCES: dict[str, Any] = {
+    # Waiting
+    "in-line": _("Waiting in line: %(ahead)s other stores are starting right now."),
+    "workload-starting": _("%(name)s is starting: %(ready)s of %(wanted)s ready."),
+    "job-running": _("%(name)s is running."),
+    "volume-pending": _("The volume %(name)s is not there yet."),
+    "quota-pending": _("The cluster has not yet confirmed the store's limits."),
+    "access-pending": _("The cluster has not yet granted access to the store's namespace."),
+    "namespace-terminating": _("The namespace is being removed; %(remaining)s."),
+    "volume-remaining": _("The disk %(name)s is not released yet."),
+    "storefront-silent": _("The shop does not answer yet at %(url)s (%(reason)s)."),
+    "cluster-unavailable": _(
+        "The cluster cannot be reached at the moment. Nothing is lost; "
+        "this store goes on by itself as soon as it answers."
+    ),
+    "release-busy": _("Helm has not finished yet: %(reason)s"),
+    # Skipped
+    "storefront-not-routed": _(
+        "Not asked: this cluster does not route traffic to stores (%(cluster)s)."
+    ),
+    "release-absent": _("Nothing to uninstall: the namespace is already going or gone."),
+    # Failed
+    "image-unavailable": _(
+        "The image %(image)s cannot be fetched (%(reason)s). Check that the image exists and "
+        "that the cluster may fetch it, then retry."
+    ),
+    "pods-refused": _(
+        "The cluster refuses to start %(name)s: %(reason)s. Retry once the rule or limit "
+        "named here has been changed."
+    ),
+    "crash-loop": _(
+        "%(name)s starts and stops again (%(reason)s, exit code %(exit_code)s). "
+        "Retry; if it happens again, ask support."
+    ),
+    "unschedulable": _(
+        "The cluster has no room for %(name)s: %(reason)s. Retry later, or ask support for room."
+    ),
+    "volume-refused": _(
+        "The disk %(name)s cannot be made: %(reason)s. Ask support to check the storage class, "
+        "then retry."
+    ),
+    "setup-failed": _(
+        "Setting up the shop did not work (%(name)s: %(reason)s). Retry; if it happens again, "
+        "ask support."
+    ),
+    "too-slow": _(
+        "The store was not ready after %(minutes)s minutes. The last thing it waited for: "
+        "%(waiting)s Retry; if it happens again, ask support."
+    ),
+    "chart-refused": _(
+        "The cluster refused the shop's components: %(reason)s. Ask support, naming this store."
+    ),
+    "rejected": _("The cluster refused a request: %(reason)s. Ask support, naming this store."),
+    "namespace-lost": _(
+        "The store's namespace %(namespace)s has been removed from the cluster by somebody else. "
+        "It is not rebuilt by itself, because its data may be gone: ask support, or delete the store."
+    ),
+    "namespace-taken": _(
+        "A namespace named %(namespace)s exists and belongs to somebody else. Ask support."
+    ),
+    "secret-lost": _(
+        "The password store %(name)s is gone while the shop's data still needs it. It is not made "
+        "anew, because a new password would not open the old data: ask support to restore it."
+    ),
+    "worker-died": _(
+        "The work on this store was cut off %(times)s times. Retry; if it happens again, ask support."
+    ),
+    "internal-error": _(
+        "Something unexpected went wrong on our side (%(error)s). It is tried again by itself; "
+        "support can find it under the reference %(reference)s."
+    ),
+    "object-gone": _("%(kind)s %(name)s has been removed from the cluster by somebody else."),
+    # Outcomes of operations
+    "superseded": _("Ended, because the store was asked to do something else."),
+}
+
+
+@dataclass(frozen=True)
+class Message:
+    """A code of ``SENTENCES`` with its parameters (JSON values); ``str()`` gives the sentence."""
+
+    code: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if self.code == "several":
+            return " ".join(str(Message.from_json(part)) for part in self.params["parts"])
+        return str(SENTENCES[self.code]) % self.params
+
+    def as_json(self) -> dict[str, Any]:
+        return {"code": self.code, "params": self.params}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Message":
+        return cls(value["code"], value.get("params", {}))
+
+
+def several(messages: list[Message]) -> Message:
+    """One message that says all of these, in order."""
+    if len(messages) == 1:
+        return messages[0]
+    return Message("several", {"parts": [message.as_json() for message in messages]})
+
+
+def sentence(value: dict[str, Any]) -> str:
+    """The sentence of a stored message; empty for none."""
+    return str(Message.from_json(value)) if value else ""

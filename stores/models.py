@@ -1,0 +1,310 @@
+"""What a store is. The rows are the truth; the cluster is made to follow them."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.urls import reverse
+
+from stores import messages, names
+from stores.actor import Actor
+from stores.audit import AuditEvent, AuditHead
+from stores.errors import IllegalTransition, StaleStore
+from stores.lifecycle import SETTLED, STARTING, TRANSITIONS, Status
+from stores.messages import Message
+from stores.plans import DEFAULT_PLAN, PLANS
+
+__all__ = ["AuditEvent", "AuditHead", "Heartbeat", "Operation", "OperationStep", "Store", "User"]
+
+
+class User(AbstractUser):
+    """A merchant or a member of the support team."""
+
+    # What the cluster's annotations name: stays when e-mail and name change.
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    max_stores = models.PositiveSmallIntegerField(
+        "maximum of stores", default=3, help_text="0 means: may not create stores."
+    )
+
+    objects = UserManager()
+
+    @property
+    def stores_used(self) -> int:
+        return self.stores.counted().count()
+
+
+class StoreQuerySet(models.QuerySet["Store"]):
+    def visible_to(self, user: Any) -> StoreQuerySet:
+        return self.filter(owner=user)
+
+    def counted(self) -> StoreQuerySet:
+        """Those that occupy a place in the owner's quota: everything that may still exist."""
+        return self.exclude(status=Status.DELETED)
+
+    def unsettled(self) -> StoreQuerySet:
+        return self.exclude(status__in=SETTLED)
+
+    def due(self) -> StoreQuerySet:
+        """Unsettled, not being worked on, and past the time of their next pass."""
+        return self.unsettled().filter(
+            Q(lease_until=None) | Q(lease_until__lt=Now()), Q(due_at=None) | Q(due_at__lte=Now())
+        )
+
+    def starting(self) -> StoreQuerySet:
+        return self.filter(status__in=STARTING)
+
+
+class Store(models.Model):
+    """One shop: what is wanted of it, where it stands, and who works on it right now."""
+
+    class Engine(models.TextChoices):
+        WOOCOMMERCE = "woocommerce", "WooCommerce"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="stores")
+    # One of 0 … max_stores-1, free again when the store is gone: with the constraint below, the
+    # quota holds even where a row lock does not (SQLite).
+    slot = models.PositiveSmallIntegerField(null=True, editable=False)
+    idempotency_key = models.CharField(max_length=64, blank=True, editable=False)
+
+    # What is wanted
+    name = models.CharField(max_length=names.NAME_MAX)
+    address = models.CharField(max_length=names.ADDRESS_MAX, editable=False)
+    engine = models.CharField(max_length=20, choices=Engine.choices, default=Engine.WOOCOMMERCE)
+    plan = models.CharField(
+        max_length=20,
+        choices=[(plan.code, plan.name) for plan in PLANS.values()],
+        default=DEFAULT_PLAN,
+    )
+    # Empty until the first pass, and again after a refresh: the next pass takes what is current.
+    chart_version = models.CharField(max_length=20, blank=True, editable=False)
+    # Each retry counts one up: it gives the release a new revision although nothing else changed.
+    generation = models.PositiveIntegerField(default=1, editable=False)
+
+    # Where it stands
+    status = models.CharField(
+        max_length=12, choices=Status.choices, default=Status.REQUESTED, editable=False
+    )
+    status_since = models.DateTimeField(db_default=Now(), editable=False)
+    message = models.JSONField(default=dict, blank=True, editable=False)
+    namespace = models.CharField(max_length=63, editable=False)
+    namespace_uid = models.CharField(max_length=64, blank=True, editable=False)
+    ready_at = models.DateTimeField("first ready", null=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+    # Counts every change that a page shows, so that a page can ask "anything newer than this?"
+    revision = models.PositiveIntegerField(default=1, editable=False)
+
+    # Who works on it (provisioning/lease.py)
+    rings = models.PositiveIntegerField(default=0, editable=False)
+    lease_owner = models.CharField(max_length=64, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+    fence = models.PositiveIntegerField(default=0, editable=False)
+    attempts = models.PositiveIntegerField(default=0, editable=False)
+    due_at = models.DateTimeField(null=True, editable=False)
+    deadline_at = models.DateTimeField(null=True, editable=False)
+    # Since when the cluster does not answer: the deadline's clock stands still meanwhile.
+    outage_since = models.DateTimeField(null=True, editable=False)
+
+    objects = StoreQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "slot"], name="one_store_per_slot"),
+            models.UniqueConstraint(
+                fields=["address"], condition=~Q(status="deleted"), name="one_store_per_address"
+            ),
+            models.UniqueConstraint(
+                fields=["owner", "idempotency_key"],
+                condition=~Q(idempotency_key=""),
+                name="one_store_per_idempotency_key",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=Status.values), name="status_is_in_the_table"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="deleted", slot=None) | (~Q(status="deleted") & Q(slot__gte=0)),
+                name="a_slot_is_held_until_deleted",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["status", "due_at"]),
+            models.Index(fields=["owner", "-created_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("store-detail", args=[self.pk])
+
+    @property
+    def host(self) -> str:
+        return f"{self.address}.{settings.STORE_DOMAIN}"
+
+    @property
+    def url(self) -> str:
+        return f"{settings.STORE_SCHEME}://{self.host}"
+
+    @property
+    def admin_url(self) -> str:
+        return f"{self.url}/wp-admin/"
+
+    @property
+    def is_settled(self) -> bool:
+        return self.status in SETTLED
+
+    @property
+    def sentence(self) -> str:
+        return messages.sentence(self.message)
+
+    def move_to(
+        self,
+        status: Status,
+        *,
+        actor: Actor,
+        message: Message | None = None,
+        fence: int | None = None,
+        **changes: Any,
+    ) -> None:
+        """Move to ``status`` if the database still agrees where we are, and audit it.
+
+        ``fence``: also only if that lease is still ours. ``changes``: further fields of the same
+        UPDATE. Raises IllegalTransition (no such arrow) or StaleStore (somebody was faster).
+        """
+        if status not in TRANSITIONS[Status(self.status)]:
+            raise IllegalTransition(
+                f"The store is {self.get_status_display().lower()}: that is not possible now."
+            )
+        came_from = self.status
+        with transaction.atomic():
+            here = Store.objects.filter(pk=self.pk, status=came_from)
+            if fence is not None:
+                here = here.filter(fence=fence)
+            moved = here.update(
+                status=status,
+                status_since=Now(),
+                message=message.as_json() if message else {},
+                revision=F("revision") + 1,
+                **changes,
+            )
+            if not moved:
+                raise StaleStore(f"{self.pk} is no longer {came_from}")
+            AuditEvent.record(
+                f"store.{status}",
+                actor=actor,
+                store=self,
+                details={"from": came_from, **({"message": message.as_json()} if message else {})},
+            )
+        self.refresh_from_db()
+
+
+class OperationQuerySet(models.QuerySet["Operation"]):
+    def open(self) -> OperationQuerySet:
+        return self.filter(finished_at=None)
+
+
+class Operation(models.Model):
+    """One request to change a store: what people see as a heading of the timeline."""
+
+    class Kind(models.TextChoices):
+        CREATE = "create", "Create"
+        RETRY = "retry", "Retry"
+        REFRESH = "refresh", "Refresh"
+        DELETE = "delete", "Delete"
+
+    class Outcome(models.TextChoices):
+        SUCCEEDED = "succeeded", "Succeeded"
+        FAILED = "failed", "Failed"
+        SUPERSEDED = "superseded", "Superseded"
+
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, related_name="operations")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    actor = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    requested_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
+    message = models.JSONField(default=dict, blank=True)
+
+    objects = OperationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["store"], condition=Q(finished_at=None), name="one_open_operation_per_store"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.store}"
+
+    @property
+    def sentence(self) -> str:
+        return messages.sentence(self.message)
+
+
+class OperationStep(models.Model):
+    """One step of one operation, however many passes it took."""
+
+    class Outcome(models.TextChoices):
+        RUNNING = "running", "Running"
+        WAITING = "waiting", "Waiting"
+        DONE = "done", "Done"
+        SKIPPED = "skipped", "Skipped"
+        FAILED = "failed", "Failed"
+
+    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="steps")
+    name = models.CharField(max_length=40)
+    position = models.PositiveSmallIntegerField()
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+    tries = models.PositiveIntegerField(default=1)
+    outcome = models.CharField(
+        max_length=10, choices=Outcome.choices, default=Outcome.RUNNING
+    )
+    message = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["operation", "name"], name="one_row_per_step")
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def title(self) -> str:
+        return self.name.replace("_", " ").capitalize()
+
+    @property
+    def sentence(self) -> str:
+        return messages.sentence(self.message)
+
+    @property
+    def duration(self) -> timedelta | None:
+        return self.ended_at - self.started_at if self.ended_at else None
+
+
+class Heartbeat(models.Model):
+    """When a part of the platform (watcher, reconcile) last showed that it is alive."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def beat(cls, name: str) -> None:
+        if not cls.objects.filter(pk=name).update(at=Now()):
+            cls.objects.get_or_create(pk=name, defaults={"at": Now()})

@@ -1,0 +1,56 @@
+"""What each plan gets: the only place with guardrail sizes."""
+
+from dataclasses import dataclass
+
+from stores.errors import Refused
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes in Kubernetes quantities; the quota counts everything in the store's namespace."""
+
+    code: str
+    name: str
+    summary: str
+    requests_cpu: str
+    requests_memory: str
+    limits_cpu: str
+    limits_memory: str
+    storage: str
+    volume_max: str
+    container_max_cpu: str
+    container_max_memory: str
+    pods: int = 20
+    volumes: int = 10
+
+
+PLANS: dict[str, Plan] = {
+    plan.code: plan
+    for plan in (
+        Plan(
+            "small", "Small", "For a first shop: 2 CPU, 4 GiB of memory, 20 GiB of disk.",
+            requests_cpu="2", requests_memory="2Gi", limits_cpu="4", limits_memory="4Gi",
+            storage="20Gi", volume_max="10Gi", container_max_cpu="2", container_max_memory="2Gi",
+            pods=12, volumes=5,
+        ),
+        Plan(
+            "standard", "Standard", "For most shops: 4 CPU, 8 GiB of memory, 50 GiB of disk.",
+            requests_cpu="4", requests_memory="4Gi", limits_cpu="8", limits_memory="8Gi",
+            storage="50Gi", volume_max="20Gi", container_max_cpu="4", container_max_memory="4Gi",
+        ),
+        Plan(
+            "large", "Large", "For a busy shop: 8 CPU, 16 GiB of memory, 200 GiB of disk.",
+            requests_cpu="8", requests_memory="8Gi", limits_cpu="16", limits_memory="16Gi",
+            storage="200Gi", volume_max="100Gi", container_max_cpu="8", container_max_memory="8Gi",
+            pods=30,
+        ),
+    )
+}
+DEFAULT_PLAN = "standard"
+
+
+def clean_plan(code: str) -> str:
+    if code not in PLANS:
+        known = ", ".join(PLANS)
+        raise Refused(f"There is no plan “{code}”. Choose one of: {known}.", field="plan")
+    return code
