@@ -1,0 +1,136 @@
+"""Write kwok's configuration: how pods on the fake nodes live, and how they fail.
+
+Which situation a pod is in is decided, first match wins, by
+1. its annotation `devcluster.storeyard.dev/situation`,
+2. a container image whose name has `situation-<name>` in it,
+3. the cluster's rules (`DevCluster.situation`), the newest first,
+and is otherwise `running`: Ready, and Complete if a Job owns it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from devcluster.situations import SITUATIONS, Situation
+
+PREFIX = "devcluster.storeyard.dev"
+# kwok ends when one of these is 0, which a missing one is.
+OPTIONS = {"podPlayStageParallelism": 32, "nodePlayStageParallelism": 8, "nodeLeaseParallelism": 4}
+ALIVE = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
+NOT_ENDED = {"key": ".status.phase", "operator": "NotIn", "values": ["Succeeded", "Failed"]}
+NOT_READY = {
+    "key": '.status.conditions[]? | select(.type == "Ready") | .status',
+    "operator": "NotIn",
+    "values": ["True"],
+}
+UNHEALTHY = """\
+startTime: {{ .metadata.creationTimestamp | Quote }}
+conditions:
+- {type: Initialized, status: "True", lastTransitionTime: {{ Now | Quote }}}
+- {type: Ready, status: "False", reason: ContainersNotReady, lastTransitionTime: {{ Now | Quote }}}
+- {type: ContainersReady, status: "False", reason: ContainersNotReady, lastTransitionTime: {{ Now | Quote }}}
+"""
+# The shipped stage leaves the pod of a finished Job Ready; a kubelet does not.
+COMPLETED = """\
+conditions:
+- {type: Ready, status: "False", reason: PodCompleted, lastTransitionTime: {{ Now | Quote }}}
+- {type: ContainersReady, status: "False", reason: PodCompleted, lastTransitionTime: {{ Now | Quote }}}
+"""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Every pod in namespaces that start so, with these labels, is in this situation."""
+
+    situation: str
+    namespace: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_configuration(
+    path: Path, shipped: Path, *, ready_after: str, rules: Sequence[Rule]
+) -> None:
+    """`shipped` is the folder of stages from the kwok module; `ready_after` a Go duration."""
+    options = {
+        "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+        "kind": "KwokConfiguration",
+        "options": OPTIONS,
+    }
+    delay = _annotation("ready-after") + f" // {json.dumps(ready_after)}"
+    state = _state(rules, delay)
+    own = [_unhappy(name, situation, state) for name, situation in SITUATIONS.items()]
+    documents = [options, *_untouched(shipped), _ready(shipped, state, delay)]
+    path.write_text(yaml.safe_dump_all([*documents, _complete(shipped, state), *own]))
+
+
+def _untouched(shipped: Path) -> list[dict[str, Any]]:
+    adapted = {"pod-ready.yaml", "pod-complete.yaml", "storage-class.yaml"}
+    files = sorted(path for path in shipped.glob("*.yaml") if path.name not in adapted)
+    return [yaml.safe_load(path.read_text()) for path in files]
+
+
+def _ready(shipped: Path, state: str, delay: str) -> dict[str, Any]:
+    stage: dict[str, Any] = yaml.safe_load((shipped / "pod-ready.yaml").read_text())
+    # Not only from Pending: a pod whose situation is lifted recovers.
+    conditions = [ALIVE, NOT_ENDED, NOT_READY, _is(state, "running")]
+    stage["spec"]["selector"]["matchExpressions"] = conditions
+    stage["spec"]["delay"] = {"durationFrom": {"expressionFrom": delay}}
+    return stage
+
+
+def _complete(shipped: Path, state: str) -> dict[str, Any]:
+    stage: dict[str, Any] = yaml.safe_load((shipped / "pod-complete.yaml").read_text())
+    stage["spec"]["selector"]["matchExpressions"].append(_is(state, "running"))
+    delay = _annotation("complete-after") + ' // "0s"'
+    stage["spec"]["delay"] = {"durationFrom": {"expressionFrom": delay}}
+    stage["spec"]["next"]["statusTemplate"] += COMPLETED
+    return stage
+
+
+def _unhappy(name: str, situation: Situation, state: str) -> dict[str, Any]:
+    reached = f"any(.status.containerStatuses[]?; {situation.reached})"
+    not_yet = {"key": reached, "operator": "NotIn", "values": ["true"]}
+    containers = f"{{{{ range .spec.containers }}}}\n- {situation.container}\n{{{{ end }}}}\n"
+    status = f"{UNHEALTHY}phase: {situation.phase}\ncontainerStatuses:\n{containers}"
+    following: dict[str, Any] = {"statusTemplate": status}
+    if situation.event:
+        reason, message = situation.event
+        following["event"] = {"type": "Warning", "reason": reason, "message": message}
+    return {
+        "apiVersion": "kwok.x-k8s.io/v1alpha1",
+        "kind": "Stage",
+        "metadata": {"name": f"pod-{name}"},
+        "spec": {
+            "resourceRef": {"apiGroup": "v1", "kind": "Pod"},
+            "selector": {"matchExpressions": [ALIVE, NOT_ENDED, _is(state, name), not_yet]},
+            "next": following,
+        },
+    }
+
+
+def _is(state: str, name: str) -> dict[str, Any]:
+    return {"key": state, "operator": "In", "values": [name]}
+
+
+def _state(rules: Sequence[Rule], delay: str) -> str:
+    """A jq expression that names the situation of a pod."""
+    by_image = 'first(.spec.containers[].image | capture("situation-(?<name>[a-z-]+)").name)'
+    sources = [_annotation("situation"), by_image, *map(_by_rule, reversed(rules)), '"running"']
+    # A pod that is to wait says ContainerCreating meanwhile, as a kubelet would.
+    waits = f'$situation == "running" and ({delay}) != "0s" and .status.containerStatuses == null'
+    return f'({" // ".join(sources)}) as $situation | if {waits} then "starting" else $situation end'
+
+
+def _by_rule(rule: Rule) -> str:
+    tests = [f"(.metadata.namespace | startswith({json.dumps(rule.namespace)}))"]
+    for key, value in rule.labels.items():
+        tests.append(f".metadata.labels[{json.dumps(key)}] == {json.dumps(value)}")
+    return f"(if {' and '.join(tests)} then {json.dumps(rule.situation)} else empty end)"
+
+
+def _annotation(name: str) -> str:
+    return f".metadata.annotations[{json.dumps(f'{PREFIX}/{name}')}]"
