@@ -20,38 +20,39 @@ class Api:
 
     def ready(self) -> bool:
         try:
-            status, _ = self._ask("GET", "/readyz", None, "")
+            status, _ = self._ask("GET", "/readyz", None, {})
         except (OSError, http.client.HTTPException):
             return False
         return status == 200
 
     def get(self, path: str) -> dict[str, Any]:
-        return self._json("GET", path, None, "")
+        return self._json("GET", path, None, {})
 
-    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return self._json("POST", path, body, "application/json")
-
-    def apply(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        query = "?fieldManager=devcluster&force=true"
-        return self._json("PATCH", path + query, body, "application/apply-patch+yaml")
+    def create(
+        self, path: str, body: dict[str, Any], *, as_user: str | None = None
+    ) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json"}
+        if as_user:
+            headers["Impersonate-User"] = as_user
+        return self._json("POST", path, body, headers)
 
     def _json(
-        self, method: str, path: str, body: dict[str, Any] | None, kind: str
+        self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str]
     ) -> dict[str, Any]:
-        status, text = self._ask(method, path, body, kind)
-        answer: dict[str, Any] = json.loads(text)
+        status, text = self._ask(method, path, body, headers)
         if status >= 400:
-            raise DevClusterError(f"{method} {path}: {answer.get('message', text)}")
+            raise DevClusterError(f"{method} {path}: {text.decode(errors='replace')}")
+        answer: dict[str, Any] = json.loads(text)
         return answer
 
     def _ask(
-        self, method: str, path: str, body: dict[str, Any] | None, kind: str
+        self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str]
     ) -> tuple[int, bytes]:
         host, port = self._address.hostname or "", self._address.port
         connection = http.client.HTTPSConnection(host, port, timeout=30, context=self._tls)
         try:
             content = None if body is None else json.dumps(body).encode()
-            connection.request(method, path, content, {"Content-Type": kind} if kind else {})
+            connection.request(method, path, content, headers)
             response = connection.getresponse()
             return response.status, response.read()
         finally:

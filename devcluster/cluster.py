@@ -190,6 +190,9 @@ class DevCluster:
         self._install_portal_rights()
         for number in range(1, self._nodes + 1):
             self.add_node(f"node-{number}")
+        # A policy that was just written is not yet in force.
+        worker = f"system:serviceaccount:{PORTAL_NAMESPACE}:{PORTAL_ACCOUNT}"
+        _wait("the admission policy", lambda: health.fenced(self.api, worker))
         for name in ("kube-controller-manager", "kube-scheduler", "kwok"):
             self._wait_ready(name)
 

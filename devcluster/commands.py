@@ -124,7 +124,8 @@ def _kwok(root: Path, ports: Mapping[str, int]) -> list[str]:
         "--manage-all-nodes=true",
         "--node-ip=127.0.0.1",
         "--cidr=10.244.0.0/16",
-        "--node-lease-duration-seconds=40",
+        # No leases: a restarted kwok would wait for those of the old one to run out.
+        "--node-lease-duration-seconds=0",
         # Without an address it would listen on every interface.
         f"--server-address=127.0.0.1:{ports['kwok']}",
     ]

@@ -13,12 +13,14 @@ def node_ready(api: Api, name: str) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def account_exists(api: Api, namespace: str, name: str) -> bool:
+def fenced(api: Api, user: str) -> bool:
+    """Is the worker refused a namespace that is not a store's? A rehearsal only."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "not-a-store"}}
     try:
-        api.get(f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}")
-    except DevClusterError:
-        return False
-    return True
+        api.create("/api/v1/namespaces?dryRun=All", namespace, as_user=user)
+    except DevClusterError as refusal:
+        return "ValidatingAdmissionPolicy" in str(refusal)
+    return False
 
 
 def _plain(path: str) -> Callable[[Api, int], bool]:
