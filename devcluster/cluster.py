@@ -99,6 +99,7 @@ class DevCluster:
             process.kill()
         else:
             process.stop()
+        processes.record(self.root, self.processes)
 
     def start_process(self, name: str) -> None:
         """On its old port with its old data; returns when it is ready."""
@@ -224,6 +225,7 @@ class DevCluster:
         self.processes[name] = processes.spawn(
             name, self._commands[name], log, outlive_us=self._outlive_us
         )
+        processes.record(self.root, self.processes)
 
     def _wait_ready(self, name: str) -> None:
         ready = health.CHECKS[name]

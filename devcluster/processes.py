@@ -1,10 +1,11 @@
 """Start and stop processes without ever signalling one that is not ours."""
 
+import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,23 @@ def _popen(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip
+
+
+def record(folder: Path, running: Mapping[str, Process]) -> None:
+    """Note in the folder what runs, so that another process can stop it."""
+    noted = [[process.name, process.pid, process.started] for process in running.values()]
+    temporary = folder / "processes.new"
+    temporary.write_text(json.dumps(noted))
+    temporary.replace(folder / "processes.json")
+
+
+def recorded(folder: Path) -> list[Process]:
+    """Those noted in the folder, in the order they were started; some may be gone."""
+    try:
+        noted = json.loads((folder / "processes.json").read_text())
+    except FileNotFoundError:
+        return []
+    return [Process(name, pid, started) for name, pid, started in noted]
 
 
 def start_time(pid: int) -> int | None:
