@@ -6,6 +6,7 @@ get a default that is convenient and wrong.
 """
 
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, validate
@@ -39,7 +40,7 @@ required_in_production(
 
 SECRET_KEY = env.str("SECRET_KEY", "development-only-key-never-used-in-production")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -178,9 +179,7 @@ KUBECONFIG = env.str("STOREYARD_KUBECONFIG", "")
 # False where nothing listens on a pod's address (fake nodes): the storefront is then not asked.
 CLUSTER_ROUTES_TRAFFIC = env.bool("STOREYARD_CLUSTER_ROUTES_TRAFFIC", True)
 # The identity that gets the rights inside each store's namespace (charts/portal).
-CLUSTER_SERVICE_ACCOUNT = env.str(
-    "STOREYARD_SERVICE_ACCOUNT", "portal-system/portal-worker"
-)
+CLUSTER_SERVICE_ACCOUNT = env.str("STOREYARD_SERVICE_ACCOUNT", "portal-system/portal-worker")
 HELM = env.str("STOREYARD_HELM", "helm")
 HELM_SECONDS = env.int("STOREYARD_HELM_SECONDS", 90)
 
@@ -193,7 +192,21 @@ STORE_INGRESS_CLASS = env.str("STORE_INGRESS_CLASS", "")
 STORE_EXPOSURE = env.str(
     "STORE_EXPOSURE", "ingress", validate=validate.OneOf(["ingress", "gateway", "none"])
 )
+# "namespace/name" of the Gateway, for STORE_EXPOSURE=gateway.
 STORE_GATEWAY = env.str("STORE_GATEWAY", "")
+# Where the ingress controller's pods are, and what of the cluster's own addresses (pods, services,
+# nodes) a shop may not reach besides the private ranges.
+STORE_INGRESS_NAMESPACE = env.str("STORE_INGRESS_NAMESPACE", "kube-system")
+STORE_INGRESS_POD_LABELS = env.dict(
+    "STORE_INGRESS_POD_LABELS", {"app.kubernetes.io/name": "traefik"}
+)
+STORE_EGRESS_EXCEPT: list[str] = env.list("STORE_EGRESS_EXCEPT", [])
+# The relay that shops send mail through; without one they send none.
+STORE_MAIL_HOST = env.str("STORE_MAIL_HOST", "")
+STORE_MAIL_PORT = env.int("STORE_MAIL_PORT", 587)
+STORE_MAIL_FROM = env.str("STORE_MAIL_FROM", "")
+STORE_MAIL_USER = env.str("STORE_MAIL_USER", "")
+STORE_MAIL_PASSWORD = env.str("STORE_MAIL_PASSWORD", "")
 MAX_STORES_TOTAL = env.int("MAX_STORES_TOTAL", 500)
 # How many stores may be starting at once, whatever the number of workers.
 MAX_STORES_STARTING = env.int("MAX_STORES_STARTING", 10)
@@ -207,7 +220,7 @@ PROVISION_SECONDS = env.int("PROVISION_SECONDS", 600)
 LEASE_SECONDS = env.float("LEASE_SECONDS", 60)
 TICK_SECONDS = env.float("TICK_SECONDS", 30)
 MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", 8)
-Q_CLUSTER = {
+Q_CLUSTER: dict[str, Any] = {
     "name": "storeyard",
     "orm": "default",
     "workers": env.int("WORKERS", 2),

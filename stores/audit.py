@@ -28,6 +28,9 @@ class AuditHead(models.Model):
     hash = models.CharField(max_length=64, default=GENESIS)
     count = models.PositiveBigIntegerField(default=0)
 
+    def __str__(self) -> str:
+        return f"{self.count} events"
+
     @classmethod
     def lock(cls) -> AuditHead:
         """Inside a transaction only. Also what serialises admission of stores (provisioning/line.py)."""
@@ -139,7 +142,10 @@ def verify() -> str:
         head = AuditHead.lock()
         for event in AuditEvent.objects.order_by("id").iterator(chunk_size=1000):
             if event.previous_hash != previous:
-                return f"Audit event {event.pk} does not follow the one before it: a row was removed, added or reordered."
+                return (
+                    f"Audit event {event.pk} does not follow the one before it: "
+                    "a row was removed, added or reordered."
+                )
             if event.digest() != event.hash:
                 return f"Audit event {event.pk} ({event.action}) was changed after it was written."
             previous, count = event.hash, count + 1

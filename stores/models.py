@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser, UserManager
@@ -21,7 +21,7 @@ from stores.lifecycle import SETTLED, STARTING, TRANSITIONS, Status
 from stores.messages import Message
 from stores.plans import DEFAULT_PLAN, PLANS
 
-__all__ = ["AuditEvent", "AuditHead", "Heartbeat", "Operation", "OperationStep", "Store", "User"]
+__all__ = ["AuditEvent", "AuditHead", "Operation", "OperationStep", "Store", "User"]
 
 
 class User(AbstractUser):
@@ -33,7 +33,7 @@ class User(AbstractUser):
         "maximum of stores", default=3, help_text="0 means: may not create stores."
     )
 
-    objects = UserManager()
+    objects: ClassVar[UserManager[User]] = UserManager()
 
     @property
     def stores_used(self) -> int:
@@ -268,9 +268,7 @@ class OperationStep(models.Model):
     started_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True)
     tries = models.PositiveIntegerField(default=1)
-    outcome = models.CharField(
-        max_length=10, choices=Outcome.choices, default=Outcome.RUNNING
-    )
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.RUNNING)
     message = models.JSONField(default=dict, blank=True)
 
     class Meta:
@@ -293,18 +291,3 @@ class OperationStep(models.Model):
     @property
     def duration(self) -> timedelta | None:
         return self.ended_at - self.started_at if self.ended_at else None
-
-
-class Heartbeat(models.Model):
-    """When a part of the platform (watcher, reconcile) last showed that it is alive."""
-
-    name = models.CharField(max_length=20, primary_key=True)
-    at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return self.name
-
-    @classmethod
-    def beat(cls, name: str) -> None:
-        if not cls.objects.filter(pk=name).update(at=Now()):
-            cls.objects.get_or_create(pk=name, defaults={"at": Now()})

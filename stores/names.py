@@ -46,7 +46,9 @@ def clean_name(text: str) -> str:
         )
     name = text.strip()
     if not name:
-        raise Refused("The store needs a name. Type one, for example “Anna’s Ceramics”.", field="name")
+        raise Refused(
+            "The store needs a name. Type one, for example “Anna’s Ceramics”.", field="name"
+        )
     if len(name) > NAME_MAX:
         raise Refused(
             f"The name has {len(name)} characters; at most {NAME_MAX} are possible. Shorten it.",

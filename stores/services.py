@@ -91,6 +91,8 @@ def retry_store(store: Store, *, actor: Actor) -> None:
             due_at=None,
             deadline_at=None,
             outage_since=None,
+            # A namespace that somebody took away may be made anew as long as it held no shop.
+            namespace_uid=store.namespace_uid if store.ready_at else "",
         )
         begin(store, Operation.Kind.RETRY, actor)
 

@@ -1,0 +1,249 @@
+"""A real cluster: the Kubernetes API for objects, Helm for releases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.conf import settings
+
+from provisioning.cluster import api, readiness, watching
+from provisioning.cluster.api import Api, Conflict, NotFound, path_of
+from provisioning.cluster.base import (
+    RELEASE_ANNOTATION,
+    STORE_LABEL,
+    Beat,
+    Change,
+    Cluster,
+    Manifest,
+    Release,
+    SeenNamespace,
+    no_beat,
+)
+from provisioning.cluster.helm import Helm
+from provisioning.errors import ClusterUnavailable, StepFailed
+from stores.messages import Message
+
+# An apply drops what the same manager does not repeat, so the annotation has one of its own.
+RELEASE_MANAGER = "storeyard-release"
+PENDING = ("pending-upgrade", "pending-rollback")
+UNFINISHED = ("pending-install", "uninstalling")
+
+
+class KubernetesCluster(Cluster):
+    """One API server with the Helm that works on it; ``name`` is what people see of it."""
+
+    def __init__(self, connection: Api, helm: Helm, *, name: str, routes_traffic: bool) -> None:
+        self.api, self.helm = connection, helm
+        self.name, self.routes_traffic = name, routes_traffic
+
+    @classmethod
+    def from_settings(cls) -> KubernetesCluster:
+        return cls.from_kubeconfig(
+            settings.KUBECONFIG, helm=settings.HELM, routes_traffic=settings.CLUSTER_ROUTES_TRAFFIC
+        )
+
+    @classmethod
+    def from_kubeconfig(
+        cls, path: str, *, helm: str, routes_traffic: bool = True
+    ) -> KubernetesCluster:
+        """Raises ClusterMisconfigured; asks nothing of the cluster yet."""
+        program = Helm(helm, path, settings.HELM_SECONDS)
+        program.check_version()
+        connection = Api.connect(path)
+        host = connection.client.configuration.host
+        return cls(connection, program, name=host, routes_traffic=routes_traffic)
+
+    # --- Objects -------------------------------------------------------------------------
+
+    def apply(self, manifest: Manifest) -> Manifest:
+        return self.apply_as(api.FIELD_MANAGER, manifest)
+
+    def apply_as(self, manager: str, manifest: Manifest) -> Manifest:
+        kind, metadata = manifest["kind"], manifest["metadata"]
+        try:
+            return self.api.request(
+                "PATCH",
+                path_of(kind, metadata["name"], metadata.get("namespace", "")),
+                query={"fieldManager": manager, "force": "true"},
+                body=manifest,
+                content_type=api.APPLY,
+            )
+        except Conflict as error:
+            # With force, the only conflict left is the uid we asked for.
+            raise object_gone(kind, metadata["name"]) from error
+        except NotFound as error:
+            raise rejected(str(error)) from error
+
+    def create(self, manifest: Manifest) -> Manifest:
+        kind, metadata = manifest["kind"], manifest["metadata"]
+        namespace = metadata.get("namespace", "")
+        try:
+            return self.api.request(
+                "POST",
+                path_of(kind, namespace=namespace),
+                query={"fieldManager": api.FIELD_MANAGER},
+                body=manifest,
+            )
+        except Conflict:
+            found = self.get(kind, metadata["name"], namespace)
+            if found is None:  # there a moment ago, gone now
+                raise ClusterUnavailable(f"{kind} {metadata['name']} came and went") from None
+            return found
+        except NotFound as error:
+            raise rejected(str(error)) from error
+
+    def get(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
+        try:
+            return self.api.request("GET", path_of(kind, name, namespace))
+        except NotFound:
+            return None
+
+    def delete(self, kind: str, name: str, namespace: str = "", *, uid: str = "") -> None:
+        body: dict[str, Any] = {"propagationPolicy": "Background"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        try:
+            self.api.request("DELETE", path_of(kind, name, namespace), body=body)
+        except (NotFound, Conflict):
+            # Conflict: another object of that name, which nobody asked to delete, or one that is
+            # on its way out already.
+            return
+
+    # --- Releases ------------------------------------------------------------------------
+
+    def ensure_release(self, release: Release, beat: Beat = no_beat) -> bool:
+        namespace = self.get("Namespace", release.namespace)
+        if namespace is None:
+            raise rejected(f"namespace {release.namespace} not found")
+        annotations = namespace["metadata"].get("annotations", {})
+        state = self.release_state(release.name, release.namespace)
+        if state == "deployed" and annotations.get(RELEASE_ANNOTATION) == release.hash:
+            return False
+        self.mend(release, state, beat)
+        self.helm.upgrade(release, beat)
+        # Helm's word is no proof: it also ends well when it could not write its record.
+        if (after := self.release_state(release.name, release.namespace)) != "deployed":
+            raise ClusterUnavailable(f"Helm ended, but the release is {after or 'absent'}")
+        self.remember_release(release, namespace["metadata"]["uid"])
+        return True
+
+    def mend(self, release: Release, state: str, beat: Beat) -> None:
+        """Bring a release that a killed Helm left behind to where an upgrade is possible."""
+        if state in UNFINISHED:
+            if not release.may_start_over:
+                raise rejected(f"the release {release.name} is {state} although it was running")
+            self.helm.uninstall(release.name, release.namespace, beat)
+        elif state in PENDING:
+            last = self.last_deployed(release.name, release.namespace)
+            if last:
+                self.helm.rollback(release.name, release.namespace, last, beat)
+            elif release.may_start_over:
+                self.helm.uninstall(release.name, release.namespace, beat)
+
+    def remember_release(self, release: Release, uid: str) -> None:
+        self.apply_as(
+            RELEASE_MANAGER,
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {
+                    "name": release.namespace,
+                    "uid": uid,
+                    "annotations": {RELEASE_ANNOTATION: release.hash},
+                },
+            },
+        )
+
+    def revisions(self, name: str, namespace: str) -> dict[int, str]:
+        """Revision number to status, from the labels of Helm's Secrets: their content is not read."""
+        answer = self.api.request(
+            "GET",
+            path_of("Secret", namespace=namespace),
+            query={"labelSelector": f"owner=helm,name={name}"},
+            accept=api.METADATA_ONLY,
+        )
+        labels = [item["metadata"]["labels"] for item in answer.get("items") or []]
+        return {int(label["version"]): label["status"] for label in labels}
+
+    def release_state(self, name: str, namespace: str) -> str:
+        """Status of the newest revision; empty where there is no release."""
+        found = self.revisions(name, namespace)
+        return found[max(found)] if found else ""
+
+    def last_deployed(self, name: str, namespace: str) -> int:
+        """The newest revision that was ever in place; 0 for none."""
+        found = self.revisions(name, namespace)
+        return max(
+            (n for n, state in found.items() if state in ("deployed", "superseded")), default=0
+        )
+
+    def uninstall_release(self, name: str, namespace: str, beat: Beat = no_beat) -> None:
+        if self.revisions(name, namespace):
+            self.helm.uninstall(name, namespace, beat)
+
+    # --- Looking -------------------------------------------------------------------------
+
+    def workloads(self, namespace: str) -> list[Manifest]:
+        kinds = ("StatefulSet", "Deployment", "Job", "PersistentVolumeClaim")
+        return [item for kind in kinds for item in self.all_of(kind, namespace)]
+
+    def all_of(self, kind: str, namespace: str) -> list[Manifest]:
+        # Items of a list carry no kind of their own.
+        return [{**item, "kind": kind} for item in self.api.objects(kind, namespace)]
+
+    def not_ready(self, namespace: str) -> list[Message]:
+        return readiness.waiting_for(self.workloads(namespace))
+
+    def evidence(self, namespace: str) -> dict[str, Any]:
+        return {
+            "workloads": self.all_of("Deployment", namespace)
+            + self.all_of("StatefulSet", namespace),
+            "pods": self.all_of("Pod", namespace),
+            "jobs": self.all_of("Job", namespace),
+            "claims": self.all_of("PersistentVolumeClaim", namespace),
+            "events": self.all_of("Event", namespace),
+        }
+
+    def leftovers(self, namespace: str, uid: str) -> list[Message]:
+        found = self.get("Namespace", namespace)
+        if found and uid in ("", found["metadata"]["uid"]):
+            return [Message("namespace-terminating", {"remaining": remaining(found)})]
+        return [
+            Message("volume-remaining", {"name": volume["metadata"]["name"]})
+            for volume in self.api.objects("PersistentVolume")
+            if volume["spec"].get("claimRef", {}).get("namespace") == namespace
+        ]
+
+    def survey(self) -> list[SeenNamespace]:
+        return [
+            SeenNamespace(
+                name=item["metadata"]["name"],
+                uid=item["metadata"]["uid"],
+                store_id=item["metadata"]["labels"][STORE_LABEL],
+                terminating="deletionTimestamp" in item["metadata"],
+            )
+            for item in self.api.objects("Namespace", labelSelector=STORE_LABEL)
+        ]
+
+    def watch(self, stopped: Callable[[], bool]) -> Iterator[Change]:
+        return watching.watch(self.api, stopped)
+
+
+def object_gone(kind: str, name: str) -> StepFailed:
+    return StepFailed(Message("object-gone", {"kind": kind, "name": name}))
+
+
+def rejected(reason: str) -> StepFailed:
+    return StepFailed(Message("rejected", {"reason": reason}))
+
+
+def remaining(namespace: Manifest) -> str:
+    """What keeps a namespace from going, in the cluster's words."""
+    conditions = namespace.get("status", {}).get("conditions") or []
+    said = [
+        entry["message"]
+        for entry in conditions
+        if entry.get("status") == "True" and entry.get("message")
+    ]
+    return "; ".join(said)[:500] or "its contents are being deleted"

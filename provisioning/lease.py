@@ -1,0 +1,92 @@
+"""Who works on a store: one holder at a time, by the database's clock, with a fence.
+
+The fence grows with every lease. Every write of a pass asks for its own fence, so that a worker
+that was paused and comes back late changes nothing any more.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Greatest, Now
+
+from provisioning.errors import LeaseLost
+from stores import queue
+from stores.lifecycle import Status
+from stores.models import Store
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work on ``store``; ``rings`` and ``status`` are as they were when it was taken."""
+
+    store: Store
+    fence: int
+    rings: int
+    status: str
+
+    @classmethod
+    def take(cls, store_id: UUID) -> Lease | None:
+        """None if somebody holds it, or there is nothing (left) to work on."""
+        # Host and process are for people who look at the row; the rest makes it ours alone.
+        owner = f"{socket.gethostname()[:24]}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
+        taken = (
+            Store.objects.filter(Q(lease_until=None) | Q(lease_until__lt=Now()), pk=store_id)
+            .exclude(status=Status.DELETED)
+            .update(
+                lease_owner=owner,
+                lease_until=Now() + timedelta(seconds=settings.LEASE_SECONDS),
+                fence=F("fence") + 1,
+                attempts=F("attempts") + 1,
+            )
+        )
+        if not taken:
+            return None
+        store = Store.objects.select_related("owner").filter(pk=store_id, lease_owner=owner).first()
+        return cls(store, store.fence, store.rings, store.status) if store else None
+
+    @property
+    def row(self) -> QuerySet[Store]:
+        """The store's row, as long as the lease is ours."""
+        return Store.objects.filter(pk=self.store.pk, fence=self.fence, lease_until__isnull=False)
+
+    def renew(self) -> None:
+        """Hold it for another while. Raises LeaseLost, also if the store was meant otherwise since."""
+        kept = self.row.filter(status=self.store.status).update(
+            lease_until=Now() + timedelta(seconds=settings.LEASE_SECONDS)
+        )
+        if not kept:
+            raise LeaseLost(f"{self.store.pk} is no longer ours or no longer {self.store.status}")
+
+    def touch(self, **changes: Any) -> None:
+        """Change fields of the row. Raises LeaseLost."""
+        if not self.row.update(**changes):
+            raise LeaseLost(f"{self.store.pk} is no longer ours")
+
+    def write(self, **changes: Any) -> None:
+        """Change fields of the row and of ``store``, to plain values. Raises LeaseLost."""
+        self.touch(**changes)
+        for name, value in changes.items():
+            setattr(self.store, name, value)
+
+    def release(self, *, orderly: bool, ring: bool = False, **changes: Any) -> None:
+        """Give it back, and deliver the rings that came meanwhile.
+
+        An ``orderly`` end gives its attempt back too: what stays counted are deaths and failures.
+        """
+        if orderly:
+            # Whoever asked for something new has set the count to 0 meanwhile.
+            changes["attempts"] = Greatest(F("attempts"), 1) - 1
+        if not self.row.update(lease_owner="", lease_until=None, **changes):
+            return  # somebody else's by now, and theirs to ring
+        rings = Store.objects.filter(pk=self.store.pk).values_list("rings", flat=True).first()
+        if ring or (rings is not None and rings != self.rings):
+            queue.ring_again(self.store.pk)

@@ -1,0 +1,67 @@
+"""What the commands share: finding things by what a person would type, and saying no in one line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+
+from stores.actor import SYSTEM, Actor
+from stores.errors import Refused
+from stores.messages import sentence
+from stores.models import Store, User
+
+COMMAND = Actor(None, "command")
+
+__all__ = ["COMMAND", "SYSTEM", "StoreCommand", "as_json", "find_store", "find_user"]
+
+
+class StoreCommand(BaseCommand):
+    """A command whose refusals are one clear line and a non-zero exit code."""
+
+    def handle(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return self.run_command(**options)
+        except Refused as refusal:
+            raise CommandError(str(refusal)) from None
+
+    def run_command(self, **options: Any) -> str | None:
+        raise NotImplementedError
+
+    def print_json(self, value: Any) -> None:
+        self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def find_user(name: str) -> User:
+    try:
+        return User.objects.get(username=name)
+    except User.DoesNotExist:
+        raise CommandError(f"There is no user “{name}”.") from None
+
+
+def find_store(text: str) -> Store:
+    """By id, or by the address of a store that is not deleted."""
+    try:
+        found = Store.objects.filter(pk=UUID(text))
+    except ValueError:
+        found = Store.objects.counted().filter(address=text)
+    if store := found.select_related("owner").first():
+        return store
+    raise CommandError(f"There is no store with the id or address “{text}”.")
+
+
+def as_json(store: Store) -> dict[str, Any]:
+    return {
+        "id": str(store.pk),
+        "name": store.name,
+        "owner": store.owner.get_username(),
+        "url": store.url,
+        "status": store.status,
+        "since": store.status_since.isoformat(),
+        "message": sentence(store.message),
+        "plan": store.plan,
+        "engine": store.engine,
+        "namespace": store.namespace,
+    }

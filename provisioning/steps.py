@@ -1,0 +1,178 @@
+"""How a store becomes real, and how it goes: read this first.
+
+Every pass runs all steps of a tuple in order. A step makes its part true and returns; it may find it
+true already. It raises NotYet to be asked again later, StepFailed to give up; it returns a Message
+where it is skipped for a reason. Its name is what logs, rows and pages call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from provisioning import manifests, storefront
+from provisioning.cluster.base import STORE_LABEL, Cluster
+from provisioning.engines import ENGINES, RELEASE_NAME, Engine
+from provisioning.errors import LeaseLost, NotYet, StepFailed
+from provisioning.lease import Lease
+from stores.messages import Message, several
+from stores.models import Store
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a step works with: the store's row, the cluster, and the right to do so."""
+
+    store: Store
+    cluster: Cluster
+    lease: Lease
+
+    @property
+    def engine(self) -> Engine:
+        return ENGINES[self.store.engine]
+
+
+Step = Callable[[Work], Message | None]
+
+
+def create_namespace(work: Work) -> None:
+    store, cluster = work.store, work.cluster
+    if not store.namespace_uid:
+        refuse_foreign_namespace(work)
+    try:
+        made = cluster.apply(manifests.namespace(store))
+    except StepFailed as error:
+        if error.message.code == "object-gone":
+            raise lost(store) from error
+        raise
+    if "deletionTimestamp" in made["metadata"]:
+        raise NotYet(Message("namespace-terminating", {"remaining": "it is being emptied"}))
+    if not store.namespace_uid:
+        remember_namespace(work, made["metadata"]["uid"])
+
+
+def refuse_foreign_namespace(work: Work) -> None:
+    found = work.cluster.get("Namespace", work.store.namespace)
+    owner = found and found["metadata"].get("labels", {}).get(STORE_LABEL)
+    if found and owner != str(work.store.pk):
+        raise StepFailed(Message("namespace-taken", {"namespace": work.store.namespace}))
+
+
+def remember_namespace(work: Work, uid: str) -> None:
+    """Write the uid down; if the store is no longer ours, take the namespace away again.
+
+    A worker may have been paused just before it made the namespace, and the store deleted since.
+    """
+    try:
+        work.lease.write(namespace_uid=uid)
+    except LeaseLost:
+        row = Store.objects.filter(pk=work.store.pk).values("namespace_uid", "status").first()
+        # Another worker may have found the very namespace that we made, and work in it.
+        if row is None or (row["namespace_uid"] != uid and row["status"] == "deleted"):
+            work.cluster.delete("Namespace", work.store.namespace, uid=uid)
+        raise
+
+
+def lost(store: Store) -> StepFailed:
+    return StepFailed(Message("namespace-lost", {"namespace": store.namespace}))
+
+
+def apply_guardrails(work: Work) -> None:
+    for manifest in manifests.guardrails(work.store, settings.CLUSTER_SERVICE_ACCOUNT):
+        applied = work.cluster.apply(manifest)
+        if manifest["kind"] == "ResourceQuota":
+            quota = applied
+    # Until the quota knows what is used, it refuses everything it counts, Helm's records included.
+    counted = quota.get("status", {}).get("used", {})
+    if not set(quota["spec"]["hard"]) <= set(counted):
+        raise NotYet(Message("quota-pending"))
+
+
+def create_secrets(work: Work) -> None:
+    """Made once. With another password the data that is there could not be opened."""
+    store, cluster = work.store, work.cluster
+    for name, content in work.engine.secrets(store).items():
+        if cluster.get("Secret", name, store.namespace) is not None:
+            continue
+        if name in work.engine.volume_secrets and has_data(work):
+            raise StepFailed(Message("secret-lost", {"name": name}))
+        cluster.create(manifests.secret(store, name, content()))
+
+
+def has_data(work: Work) -> bool:
+    if work.store.ready_at is not None:
+        return True
+    tried_before = bool(work.store.chart_version)
+    return tried_before and bool(work.cluster.evidence(work.store.namespace)["claims"])
+
+
+def install_release(work: Work) -> None:
+    if not work.store.chart_version:
+        work.lease.write(chart_version=work.engine.chart_version)
+    work.cluster.ensure_release(work.engine.release(work.store), beat=work.lease.renew)
+
+
+def wait_until_running(work: Work) -> None:
+    waiting = work.cluster.not_ready(work.store.namespace)
+    for message in waiting:
+        if message.code == "setup-failed":  # a Job that has failed stays so: no need to wait
+            raise StepFailed(message)
+    if waiting:
+        raise NotYet(several(waiting))
+
+
+def check_storefront(work: Work) -> Message | None:
+    """Ask the shop's public address, as a customer would."""
+    if not work.cluster.routes_traffic:
+        return Message("storefront-not-routed", {"cluster": work.cluster.name})
+    if reason := storefront.silent_because(work.store.url):
+        raise NotYet(Message("storefront-silent", {"url": work.store.url, "reason": reason}))
+    return None
+
+
+def uninstall_release(work: Work) -> Message | None:
+    """In an orderly way what can be; whatever Helm leaves goes with the namespace."""
+    store, cluster = work.store, work.cluster
+    namespace = cluster.get("Namespace", store.namespace)
+    if namespace is None or "deletionTimestamp" in namespace["metadata"]:
+        return Message("release-absent")
+    # Without our own rights there nothing was installed either.
+    if cluster.get("RoleBinding", manifests.BINDING, store.namespace) is None:
+        return Message("release-absent")
+    try:
+        cluster.uninstall_release(RELEASE_NAME, store.namespace, beat=work.lease.renew)
+    except StepFailed as error:
+        return error.message
+    return None
+
+
+def delete_namespace(work: Work) -> None:
+    uid = work.store.namespace_uid or namespace_uid_in_cluster(work)
+    if uid:
+        work.cluster.delete("Namespace", work.store.namespace, uid=uid)
+
+
+def namespace_uid_in_cluster(work: Work) -> str:
+    """For a row that was deleted before its namespace's uid was written down; empty for none."""
+    found = work.cluster.get("Namespace", work.store.namespace)
+    if found and found["metadata"].get("labels", {}).get(STORE_LABEL) == str(work.store.pk):
+        return str(found["metadata"]["uid"])
+    return ""
+
+
+def wait_until_gone(work: Work) -> None:
+    if left := work.cluster.leftovers(work.store.namespace, work.store.namespace_uid):
+        raise NotYet(several(left))
+
+
+PROVISION: tuple[Step, ...] = (
+    create_namespace,
+    apply_guardrails,
+    create_secrets,
+    install_release,
+    wait_until_running,
+    check_storefront,
+)
+TEAR_DOWN: tuple[Step, ...] = (uninstall_release, delete_namespace, wait_until_gone)

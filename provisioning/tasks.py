@@ -1,0 +1,28 @@
+"""What the queue calls. No decisions here: a delivery may be the second one, or late, or about
+nothing any more.
+"""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from provisioning import runner
+from provisioning.cluster import get_cluster
+from provisioning.errors import ClusterUnavailable
+
+log = logging.getLogger(__name__)
+
+
+def converge_store(store_id: str) -> None:
+    runner.converge(UUID(store_id))
+
+
+def reconcile() -> None:
+    """The clock: rings what is due, and sweeps up."""
+    runner.reconcile()
+    try:
+        for name in runner.sweep_orphans(get_cluster()):
+            log.warning("namespace %s belonged to a deleted store and was removed", name)
+    except ClusterUnavailable as error:
+        log.warning("not swept: %s", error)

@@ -1,0 +1,75 @@
+"""The timeline people see: one row per step of an operation, written only when it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from provisioning.lease import Lease
+from stores.messages import Message
+from stores.models import Operation, OperationStep
+
+Outcome = OperationStep.Outcome
+OVER = (Outcome.DONE, Outcome.SKIPPED)
+
+
+class Timeline:
+    """Of the store's open operation; of none (a pass that nobody asked for), it keeps silent."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.operation = lease.store.operations.open().first()
+        steps = self.operation.steps.all() if self.operation else ()
+        self.rows: dict[str, OperationStep] = {step.name: step for step in steps}
+
+    def begins(self, name: str, position: int) -> None:
+        row = self.rows.get(name)
+        if self.operation is None or (row and row.outcome in OVER):
+            return
+        if row is None:
+            with self.fenced():
+                self.rows[name] = OperationStep.objects.create(
+                    operation=self.operation, name=name, position=position
+                )
+        else:
+            row.tries += 1
+
+    def ends(self, name: str, outcome: Outcome, message: Message | None = None) -> None:
+        row = self.rows.get(name)
+        if row is None:
+            return
+        said = message.as_json() if message else {}
+        if row.outcome == outcome and row.message == said and outcome != Outcome.RUNNING:
+            if outcome == Outcome.WAITING:  # nothing new to see, but it was looked at
+                OperationStep.objects.filter(pk=row.pk).update(tries=row.tries)
+            return
+        waits = outcome == Outcome.WAITING
+        with self.fenced():
+            OperationStep.objects.filter(pk=row.pk).update(
+                outcome=outcome,
+                message=said,
+                tries=row.tries,
+                ended_at=None if waits else Now(),
+            )
+        row.outcome, row.message = outcome, said
+
+    def tries(self, name: str) -> int:
+        return self.rows[name].tries if name in self.rows else 1
+
+    @contextmanager
+    def fenced(self) -> Iterator[None]:
+        """A transaction that counts the store's revision up, and is nothing if the lease is lost."""
+        with transaction.atomic():
+            self.lease.touch(revision=F("revision") + 1)
+            yield
+
+    def finish(self, outcome: str, message: Message | None = None) -> None:
+        """Close the operation, in the transaction that settles the store."""
+        if self.operation:
+            Operation.objects.open().filter(pk=self.operation.pk).update(
+                finished_at=Now(), outcome=outcome, message=message.as_json() if message else {}
+            )
