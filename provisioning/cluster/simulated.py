@@ -1,0 +1,363 @@
+"""A cluster in a SQLite file: for development without Kubernetes, and for fast tests.
+
+Honest about time: workloads need some seconds, a namespace is Terminating before it is gone, and
+a quota is confirmed a moment after it was made. Nothing is random and nothing sleeps: what has
+become of an object is computed from the clock when somebody looks. Stores of some names go wrong
+(``simulation.course.FAULTS``). Several processes may share the file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from provisioning.cluster import readiness
+from provisioning.cluster.base import (
+    RELEASE_ANNOTATION,
+    STORE_LABEL,
+    Beat,
+    Change,
+    Cluster,
+    Manifest,
+    Release,
+    SeenNamespace,
+    no_beat,
+)
+from provisioning.cluster.simulation import course, releases
+from provisioning.cluster.simulation.course import Course
+from provisioning.cluster.simulation.objects import ObjectFile, Objects, Stored, as_kept, merge
+from provisioning.cluster.simulation.releases import History
+from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
+from stores.messages import Message
+
+POLL_SECONDS = 0.2
+# How long a disk outlives its claim, as a share of the time a namespace is Terminating.
+VOLUME_SHARE = 1 / 6
+# charts/portal: reading these needs no rights inside the namespace, and everything else does.
+ACCESS = "storeyard-operator"
+OBSERVED = frozenset(
+    [
+        "Event",
+        "LimitRange",
+        "PersistentVolumeClaim",
+        "Pod",
+        "ResourceQuota",
+        "Service",
+        "Deployment",
+        "ReplicaSet",
+        "StatefulSet",
+        "CronJob",
+        "Job",
+        "Ingress",
+        "NetworkPolicy",
+        "RoleBinding",
+    ]
+)
+WAITED_FOR = ("StatefulSet", "Deployment", "Job", "PersistentVolumeClaim")
+# What the watch compares: uid to (store, kind, name, whether it got where it was going).
+Look = dict[str, tuple[str, str, str, bool]]
+
+
+class SimulatedCluster(Cluster):
+    """``starting_seconds``: from a release to a store that is all up."""
+
+    name = "simulated"
+    routes_traffic = False
+    simulated = True
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        clock: Callable[[], float] = time.time,
+        starting_seconds: float = 5.0,
+        terminating_seconds: float = 3.0,
+    ) -> None:
+        self.file = ObjectFile(Path(path), clock)
+        self.starting_seconds, self.terminating_seconds = starting_seconds, terminating_seconds
+
+    # --- Objects -------------------------------------------------------------------------
+
+    def apply(self, manifest: Manifest) -> Manifest:
+        kind, metadata = manifest["kind"], manifest["metadata"]
+        namespace, uid = metadata.get("namespace", ""), metadata.get("uid", "")
+        with self.file.writing() as objects:
+            self.authorize(objects, kind, namespace, write=True)
+            found = objects.find(kind, metadata["name"], namespace)
+            if uid and (found is None or found.uid != uid):
+                raise StepFailed(Message("object-gone", {"kind": kind, "name": metadata["name"]}))
+            if found is None:
+                admit(objects, namespace)
+                return self.seen(objects, add(objects, manifest, applied=True))
+            self.change(objects, found, as_kept(manifest))
+            return self.seen(objects, found)
+
+    def change(self, objects: Objects, found: Stored, wanted: Manifest) -> None:
+        body = merge(found.body, found.applied, wanted)
+        if body == found.body and wanted == found.applied:
+            return
+        found.applied = wanted
+        if found.kind == "ResourceQuota":
+            # What the cluster has confirmed so far stays until it confirms the change.
+            body["status"] = self.seen(objects, found)["status"]
+        objects.change(found, body)
+
+    def create(self, manifest: Manifest) -> Manifest:
+        kind, metadata = manifest["kind"], manifest["metadata"]
+        namespace = metadata.get("namespace", "")
+        with self.file.writing() as objects:
+            self.authorize(objects, kind, namespace, write=True)
+            found = objects.find(kind, metadata["name"], namespace)
+            if found is None:
+                admit(objects, namespace)
+                found = add(objects, manifest)
+            return self.seen(objects, found)
+
+    def get(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
+        with self.file.reading() as objects:
+            self.authorize(objects, kind, namespace)
+            found = objects.find(kind, name, namespace)
+            return self.seen(objects, found) if found else None
+
+    def delete(self, kind: str, name: str, namespace: str = "", *, uid: str = "") -> None:
+        with self.file.writing() as objects:
+            self.authorize(objects, kind, namespace, write=True)
+            found = objects.find(kind, name, namespace)
+            if found is None or uid not in ("", found.uid):
+                return
+            if kind == "Namespace":
+                self.terminate(objects, found)
+            else:
+                self.remove(objects, found)
+
+    def terminate(self, objects: Objects, namespace: Stored) -> None:
+        if namespace.expires is not None:
+            return
+        seconds = self.course(objects, namespace.name).terminating(self.terminating_seconds)
+        gone_at = objects.now + seconds
+        for claim in objects.of_kind("PersistentVolumeClaim", namespace=namespace.name):
+            self.release_volume(objects, claim, gone_at)
+        objects.expire_namespace(namespace.name, gone_at)
+
+    def remove(self, objects: Objects, stored: Stored) -> None:
+        if stored.kind == "PersistentVolumeClaim":
+            self.release_volume(objects, stored, objects.now)
+        objects.remove(stored)
+
+    def release_volume(self, objects: Objects, claim: Stored, claim_gone_at: float) -> None:
+        volume = objects.find("PersistentVolume", course.volume_name(claim))
+        if volume:
+            volume.expires = claim_gone_at + self.terminating_seconds * VOLUME_SHARE
+            objects.save(volume)
+
+    def authorize(
+        self, objects: Objects, kind: str, namespace: str, *, write: bool = False
+    ) -> None:
+        """The rights of the portal's account: until the binding is made, few inside a namespace."""
+        if not namespace or kind == "RoleBinding" or (kind in OBSERVED and not write):
+            return
+        if not objects.find("RoleBinding", ACCESS, namespace):
+            raise NotYet(Message("access-pending"))
+
+    # --- Releases ------------------------------------------------------------------------
+
+    def ensure_release(self, release: Release, beat: Beat = no_beat) -> bool:
+        with self.file.writing() as objects:
+            if not self.needs_helm(objects, release):
+                return False
+            admit(objects, release.namespace)
+            self.mend(objects, release)
+            history = History(objects, release.name, release.namespace)
+            status = "pending-upgrade" if history.was_deployed else "pending-install"
+            number = history.begin(status)
+        # Whoever is stopped here leaves the release pending, as a stopped Helm does.
+        beat()
+        with self.file.writing() as objects:
+            admit(objects, release.namespace)
+            releases.put(objects, release, number)
+            History(objects, release.name, release.namespace).deploy(number)
+            self.remember_release(objects, release)
+        return True
+
+    def needs_helm(self, objects: Objects, release: Release) -> bool:
+        """Raises StepFailed where there is no namespace to put it in."""
+        namespace = objects.namespace(release.namespace)
+        if namespace is None:
+            raise rejected(f"namespace {release.namespace} not found")
+        self.authorize(objects, "Secret", release.namespace)
+        if History(objects, release.name, release.namespace).status != "deployed":
+            return True
+        return namespace.annotations.get(RELEASE_ANNOTATION) != release.hash
+
+    def mend(self, objects: Objects, release: Release) -> None:
+        """Bring a release that was cut off to where an upgrade is possible."""
+        history = History(objects, release.name, release.namespace)
+        status = history.status
+        if status in releases.PENDING and history.was_deployed:
+            history.roll_back()
+        elif status in (*releases.PENDING, *releases.UNFINISHED):
+            if not release.may_start_over:
+                raise rejected(f"the release {release.name} is {status} although it was running")
+            self.uninstall(objects, release.name, release.namespace)
+
+    def remember_release(self, objects: Objects, release: Release) -> None:
+        namespace = objects.namespace(release.namespace)
+        if namespace:
+            annotations = namespace.body["metadata"].setdefault("annotations", {})
+            annotations[RELEASE_ANNOTATION] = release.hash
+            objects.save(namespace)
+
+    def uninstall_release(self, name: str, namespace: str, beat: Beat = no_beat) -> None:
+        with self.file.writing() as objects:
+            if objects.namespace(namespace) is None:
+                return
+            self.authorize(objects, "Secret", namespace, write=True)
+            self.uninstall(objects, name, namespace)
+
+    def uninstall(self, objects: Objects, name: str, namespace: str) -> None:
+        for stored in releases.made_by(objects, name, namespace):
+            self.remove(objects, stored)
+        History(objects, name, namespace).forget()
+
+    def leave_release(self, namespace: str, name: str, status: str) -> None:
+        """For tests: as if Helm had been killed while its newest revision was in that status."""
+        with self.file.writing() as objects:
+            history = History(objects, name, namespace)
+            if status in releases.PENDING or not history.revisions:
+                history.begin(status)
+            else:
+                history.mark(history.revisions[-1], status)
+
+    # --- Looking -------------------------------------------------------------------------
+
+    def not_ready(self, namespace: str) -> list[Message]:
+        with self.file.reading() as objects:
+            return readiness.waiting_for(self.all_seen(objects, namespace, WAITED_FOR))
+
+    def evidence(self, namespace: str) -> dict[str, Any]:
+        with self.file.reading() as objects:
+            going, now = self.course(objects, namespace), objects.now
+            owners = objects.of_kind(*course.WORKLOADS, "Job", namespace=namespace)
+            return {
+                "workloads": self.all_seen(objects, namespace, course.WORKLOADS),
+                "pods": [pod for each in owners for pod in course.pods_of(each, going, now)],
+                "jobs": self.all_seen(objects, namespace, ("Job",)),
+                "claims": self.all_seen(objects, namespace, ("PersistentVolumeClaim",)),
+                "events": [
+                    event for each in owners for event in course.events_of(each, going, now)
+                ],
+            }
+
+    def leftovers(self, namespace: str, uid: str) -> list[Message]:
+        with self.file.reading() as objects:
+            found = objects.namespace(namespace)
+            if found and uid in ("", found.uid):
+                return [
+                    Message("namespace-terminating", {"remaining": self.remaining(objects, found)})
+                ]
+            return [
+                Message("volume-remaining", {"name": volume.name})
+                for volume in objects.of_kind("PersistentVolume")
+                if volume.body["spec"]["claimRef"]["namespace"] == namespace
+            ]
+
+    def remaining(self, objects: Objects, namespace: Stored) -> str:
+        conditions = self.seen(objects, namespace)["status"].get("conditions", [])
+        return "; ".join(entry["message"] for entry in conditions) or (
+            "its contents are being deleted"
+        )
+
+    def survey(self) -> list[SeenNamespace]:
+        with self.file.reading() as objects:
+            return [
+                SeenNamespace(
+                    name=found.name,
+                    uid=found.uid,
+                    store_id=found.labels[STORE_LABEL],
+                    terminating=found.expires is not None,
+                )
+                for found in objects.of_kind("Namespace")
+                if found.labels.get(STORE_LABEL)
+            ]
+
+    def watch(self, stopped: Callable[[], bool]) -> Iterator[Change]:
+        before: Look | None = None
+        while not stopped():
+            try:
+                now = self.look()
+            except ClusterUnavailable:
+                before = None
+            else:
+                # The look comes first: what happens after the empty change is then not missed.
+                yield from [Change("")] if before is None else changes(before, now)
+                before = now
+            time.sleep(POLL_SECONDS)
+
+    def look(self) -> Look:
+        with self.file.reading() as objects:
+            courses: dict[str, Course] = {}
+            found: Look = {}
+            for stored in objects.of_kind(*readiness.WATCHED, "Namespace"):
+                store_id = stored.labels.get(STORE_LABEL, "")
+                if not store_id:
+                    continue
+                if stored.namespace not in courses:
+                    courses[stored.namespace] = self.course(objects, stored.namespace)
+                item = course.observed(stored, courses[stored.namespace], objects.now)
+                over = stored.kind == "Namespace" or readiness.is_over(item)
+                found[stored.uid] = (store_id, stored.kind, stored.name, over)
+            return found
+
+    def course(self, objects: Objects, namespace: str) -> Course:
+        return Course.of(objects.namespace(namespace), self.starting_seconds)
+
+    def seen(self, objects: Objects, stored: Stored) -> Manifest:
+        """The object as the API would show it now."""
+        is_namespace = stored.kind == "Namespace"
+        going = self.course(objects, stored.name if is_namespace else stored.namespace)
+        content = len(objects.within(stored.name)) if is_namespace else 0
+        return course.observed(stored, going, objects.now, content)
+
+    def all_seen(self, objects: Objects, namespace: str, kinds: tuple[str, ...]) -> list[Manifest]:
+        going = self.course(objects, namespace)
+        found = [stored for kind in kinds for stored in objects.of_kind(kind, namespace=namespace)]
+        return [course.observed(stored, going, objects.now) for stored in found]
+
+
+def admit(objects: Objects, namespace: str) -> None:
+    """Nothing comes to be in a namespace that is not there, or on its way out."""
+    if not namespace:
+        return
+    found = objects.namespace(namespace)
+    if found is None:
+        raise rejected(f'namespaces "{namespace}" not found')
+    if found.expires is not None:
+        raise NotYet(Message("namespace-terminating", {"remaining": "it is being emptied"}))
+
+
+def add(objects: Objects, manifest: Manifest, *, applied: bool = False) -> Stored:
+    if manifest["kind"] == "Namespace":
+        # The cluster's own label, which network policies select by.
+        stored = objects.add(manifest, applied=applied)
+        name_label = {"kubernetes.io/metadata.name": stored.name}
+        stored.body["metadata"]["labels"] = {**stored.labels, **name_label}
+        objects.save(stored)
+        return stored
+    return objects.add(manifest, applied=applied)
+
+
+def rejected(reason: str) -> StepFailed:
+    return StepFailed(Message("rejected", {"reason": reason}))
+
+
+def changes(before: Look, now: Look) -> Iterator[Change]:
+    """What got where it was going, or fell back, or is no longer there."""
+    for uid, (store_id, kind, name, over) in now.items():
+        was_over = before[uid][3] if uid in before else kind == "Namespace"
+        if over != was_over:
+            yield Change(store_id, kind, name)
+    for uid, (store_id, kind, name, _) in before.items():
+        if uid not in now:
+            yield Change(store_id, kind, name)

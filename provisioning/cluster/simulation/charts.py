@@ -1,0 +1,84 @@
+"""What a release consists of: the same objects, by the same names, as the store charts render.
+
+Only what the portal looks at; values reach nothing but the labels.
+"""
+
+from __future__ import annotations
+
+from provisioning.cluster.base import Manifest, Release
+
+RELEASE_NAME = "meta.helm.sh/release-name"
+# What Kubernetes allows for the name of a Job's pods.
+JOB_NAME_MAX = 52
+
+
+def full_name(release: Release) -> str:
+    return f"{release.name}-{release.chart.name}"
+
+
+def objects_of(release: Release, revision: int) -> list[Manifest]:
+    web = full_name(release)
+    database = f"{web}-db"
+    setup = f"{web}-setup-{revision}"[-JOB_NAME_MAX:]
+    return [
+        claim(release, f"{web}-content"),
+        made(release, "Service", web, {"type": "ClusterIP", "ports": [{"port": 80}]}),
+        made(release, "Deployment", web, workload(release, web, "web")),
+        made(release, "StatefulSet", database, workload(release, database, "db")),
+        made(release, "Job", setup, {"backoffLimit": 6} | template(release, setup, "setup")),
+    ]
+
+
+def database_claim(release: Release) -> Manifest:
+    """From the StatefulSet's claim template: not Helm's, so it outlives the release."""
+    found = claim(release, f"data-{full_name(release)}-db-0")
+    del found["metadata"]["annotations"]
+    return found
+
+
+def claim(release: Release, name: str) -> Manifest:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}}
+    return made(release, "PersistentVolumeClaim", name, spec)
+
+
+def made(release: Release, kind: str, name: str, spec: Manifest) -> Manifest:
+    return {
+        "apiVersion": {"Deployment": "apps/v1", "StatefulSet": "apps/v1", "Job": "batch/v1"}.get(
+            kind, "v1"
+        ),
+        "kind": kind,
+        "metadata": {
+            "name": name,
+            "namespace": release.namespace,
+            "labels": labels(release),
+            "annotations": {
+                RELEASE_NAME: release.name,
+                "meta.helm.sh/release-namespace": release.namespace,
+            },
+        },
+        "spec": spec,
+    }
+
+
+def labels(release: Release) -> dict[str, str]:
+    return {
+        **release.values.get("commonLabels", {}),
+        "app.kubernetes.io/managed-by": "Helm",
+        "app.kubernetes.io/instance": release.name,
+        "app.kubernetes.io/name": release.chart.name,
+    }
+
+
+def workload(release: Release, name: str, container: str) -> Manifest:
+    return {
+        "replicas": 1,
+        "selector": {"matchLabels": {"app.kubernetes.io/component": container}},
+        **template(release, name, container),
+    }
+
+
+def template(release: Release, name: str, container: str) -> Manifest:
+    image = f"registry.example/{release.chart.name}-{container}:{release.chart_version}"
+    metadata = {"labels": {**labels(release), "app.kubernetes.io/component": container}}
+    spec = {"containers": [{"name": container, "image": image}]}
+    return {"template": {"metadata": metadata, "spec": spec}}
