@@ -34,7 +34,8 @@ TOKEN_SECONDS = 30 * 24 * 3600
 
 
 class DevCluster:
-    """One cluster. Without `root` its files lie in a temporary folder and go with it.
+    """One cluster, with fresh data. `root` is a new folder for its files and logs;
+    without it they lie in a temporary one that goes with the cluster.
 
     `ready_after` (a Go duration) delays every pod; `outlive_us` leaves the cluster
     running when this process ends, which is otherwise the end of the cluster too.
@@ -175,12 +176,14 @@ class DevCluster:
                     yield json.loads(line)
 
     def _start(self) -> None:
+        if (self.root / "etcd").exists():
+            raise DevClusterError(
+                f"{self.root} holds the data of another cluster: name a new folder."
+            )
         self._programs = binaries()
         self._ports = free_ports()
         self.server = f"https://127.0.0.1:{self._ports['kube-apiserver']}"
-        self._commands = commands(
-            self._programs, self.root, self._ports, audit_log=self._audit_log
-        )
+        self._commands = commands(self._programs, self.root, self._ports, audit_log=self._audit_log)
         self._write_files()
         self._spawn("etcd")
         self._spawn("kube-apiserver")
@@ -203,7 +206,9 @@ class DevCluster:
         write_identities(identities)
         for client in CLIENTS:
             path = self.root / f"{client}.kubeconfig"
-            write_kubeconfig(path, self.server, identities / "ca.crt", certificate_user(identities, client))
+            write_kubeconfig(
+                path, self.server, identities / "ca.crt", certificate_user(identities, client)
+            )
         write_private(self.root / "audit-policy.yaml", yaml.safe_dump(AUDIT_POLICY).encode())
         self._write_stages()
 
@@ -239,7 +244,9 @@ class DevCluster:
         _wait(f"{name} to be ready", check)
 
     def _add_storage_class(self) -> None:
-        storage_class = yaml.safe_load((self._programs / "stages" / "storage-class.yaml").read_text())
+        storage_class = yaml.safe_load(
+            (self._programs / "stages" / "storage-class.yaml").read_text()
+        )
         self.api.create("/apis/storage.k8s.io/v1/storageclasses", storage_class)
 
     def _install_portal_rights(self) -> None:
@@ -264,7 +271,13 @@ class DevCluster:
         folders = {
             name: str(self.root / "home" / name)
             # Caches of their own: they are keyed by address, and ports come back.
-            for name in ("HOME", "KUBECACHEDIR", "HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")
+            for name in (
+                "HOME",
+                "KUBECACHEDIR",
+                "HELM_CACHE_HOME",
+                "HELM_CONFIG_HOME",
+                "HELM_DATA_HOME",
+            )
         }
         answer = subprocess.run(
             [str(self._programs / program), *arguments], input=input, text=True,

@@ -56,7 +56,9 @@ def write_kubeconfig(path: Path, server: str, ca: Path, user: dict[str, str]) ->
         "kind": "Config",
         "clusters": [{"name": "devcluster", "cluster": cluster}],
         "users": [{"name": path.stem, "user": user}],
-        "contexts": [{"name": "devcluster", "context": {"cluster": "devcluster", "user": path.stem}}],
+        "contexts": [
+            {"name": "devcluster", "context": {"cluster": "devcluster", "user": path.stem}}
+        ],
         "current-context": "devcluster",
     }
     write_private(path, yaml.safe_dump(config).encode())

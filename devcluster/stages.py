@@ -122,7 +122,9 @@ def _state(rules: Sequence[Rule], delay: str) -> str:
     sources = [_annotation("situation"), by_image, *map(_by_rule, reversed(rules)), '"running"']
     # A pod that is to wait says ContainerCreating meanwhile, as a kubelet would.
     waits = f'$situation == "running" and ({delay}) != "0s" and .status.containerStatuses == null'
-    return f'({" // ".join(sources)}) as $situation | if {waits} then "starting" else $situation end'
+    return (
+        f'({" // ".join(sources)}) as $situation | if {waits} then "starting" else $situation end'
+    )
 
 
 def _by_rule(rule: Rule) -> str:

@@ -1,4 +1,32 @@
-from django.contrib import admin
-from django.urls import path
+"""Every address of the portal. One that names a store takes it as ``store_id``."""
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path
+from django.views.decorators.http import require_GET
+from django.views.generic import RedirectView
+
+from portal import errors, views
+from portal.forms import LoginForm
+
+HOME = require_GET(RedirectView.as_view(pattern_name="store-list"))
+LOGIN = LoginView.as_view(authentication_form=LoginForm, redirect_authenticated_user=True)
+
+urlpatterns = [
+    path("", HOME, name="home"),
+    path("login/", LOGIN, name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("healthz", views.healthz, name="healthz"),
+    path("stores/", views.store_list, name="store-list"),
+    path("stores/rows/", views.store_rows, name="store-rows"),
+    path("stores/new/", views.store_create, name="store-create"),
+    path("stores/new/address/", views.address_check, name="address-check"),
+    path("stores/<uuid:store_id>/", views.store_detail, name="store-detail"),
+    path("stores/<uuid:store_id>/status/", views.store_status, name="store-status"),
+    path("stores/<uuid:store_id>/retry/", views.store_retry, name="store-retry"),
+    path("stores/<uuid:store_id>/refresh/", views.store_refresh, name="store-refresh"),
+    path("stores/<uuid:store_id>/delete/", views.store_delete, name="store-delete"),
+    path("admin/", admin.site.urls),
+]
+
+handler500 = errors.server_error

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.auth.models import AbstractUser
 from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -32,8 +32,6 @@ class User(AbstractUser):
     max_stores = models.PositiveSmallIntegerField(
         "maximum of stores", default=3, help_text="0 means: may not create stores."
     )
-
-    objects: ClassVar[UserManager[User]] = UserManager()
 
     @property
     def stores_used(self) -> int:
