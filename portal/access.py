@@ -1,0 +1,58 @@
+"""Who may see a page, and as whom they act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django_htmx.http import HttpResponseClientRedirect
+
+from stores.actor import Actor
+from stores.models import Store
+
+View = Callable[..., HttpResponse]
+
+
+def signed_in(view: View) -> View:
+    """Everybody else goes to the login page, and from there back to where they were."""
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.is_authenticated:
+            return view(request, *args, **kwargs)
+        if request.htmx:
+            # The whole page goes there: a login page swapped into a fragment would be a trap.
+            page = request.htmx.current_url_abs_path or reverse("store-list")
+            return HttpResponseClientRedirect(redirect_to_login(page).url)
+        return redirect_to_login(way_back(request, kwargs.get("store_id")))
+
+    return wrapper
+
+
+def way_back(request: HttpRequest, store_id: UUID | None) -> str:
+    """Where to go after the login: never to an address that only takes a POST."""
+    if request.method == "POST" and store_id:
+        return reverse("store-detail", args=[store_id])
+    return request.get_full_path()
+
+
+def own_store(request: HttpRequest, store_id: UUID) -> Store:
+    """The store, if this person may see it; one of somebody else is as unknown as none at all."""
+    store = Store.objects.visible_to(request.user).filter(pk=store_id).first()
+    if store is None:
+        raise Http404("There is no such store.")
+    return store
+
+
+def actor_of(request: HttpRequest, via: str = "portal") -> Actor:
+    return Actor(
+        request.user,
+        via,
+        address=request.META.get("REMOTE_ADDR", ""),
+        request_id=request.request_id,
+    )

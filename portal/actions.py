@@ -1,0 +1,78 @@
+"""What can be done with a store now, and why not: a button says it before the service refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from stores.lifecycle import TRANSITIONS, Status
+from stores.models import Store
+
+
+@dataclass(frozen=True)
+class Action:
+    """``why_not`` is empty where the action is possible. ``confirmed``: on a page of its own."""
+
+    code: str
+    label: str
+    icon: str
+    promise: str
+    url: str
+    why_not: str
+    confirmed: bool = False
+
+
+def actions(store: Store) -> list[Action]:
+    return [retry(store), refresh(store), delete(store)]
+
+
+def possible(store: Store, status: Status) -> bool:
+    return status in TRANSITIONS[Status(store.status)]
+
+
+def now(store: Store) -> str:
+    return store.get_status_display().lower()
+
+
+def retry(store: Store) -> Action:
+    return Action(
+        "retry",
+        _("Retry"),
+        "arrow-clockwise",
+        _("Tries again from the first step. What is already there is kept."),
+        reverse("store-retry", args=[store.pk]),
+        ""
+        if possible(store, Status.REQUESTED)
+        else _("Only a failed store can be retried; this one is %s.") % now(store),
+    )
+
+
+def refresh(store: Store) -> Action:
+    return Action(
+        "refresh",
+        _("Refresh"),
+        "arrow-repeat",
+        _("Looks at everything again, puts right what differs, and brings it up to date."),
+        reverse("store-refresh", args=[store.pk]),
+        ""
+        if possible(store, Status.UPDATING)
+        else _("Only a ready store can be refreshed; this one is %s.") % now(store),
+    )
+
+
+def delete(store: Store) -> Action:
+    return Action(
+        "delete",
+        _("Delete…"),
+        "trash3",
+        _("Shows what would be destroyed, and asks you to confirm."),
+        reverse("store-delete", args=[store.pk]),
+        "" if possible(store, Status.DELETING) else _("This store is already %s.") % gone(store),
+        confirmed=True,
+    )
+
+
+def gone(store: Store) -> str:
+    return _("deleted") if store.status == Status.DELETED else _("being deleted")

@@ -1,0 +1,99 @@
+"""What people type. A form cleans it and remembers it; whether it may happen, services decide."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+
+from stores import names, plans
+from stores.errors import Refused
+from stores.models import Store
+
+
+def checked(clean: Callable[[str], str], text: str) -> str:
+    """``clean``'s answer; its refusal becomes the error of a form field."""
+    try:
+        return clean(text)
+    except Refused as refused:
+        raise forms.ValidationError(str(refused)) from refused
+
+
+class StoreForm(forms.Form):
+    # Nothing is stripped: the rules of names look at what was really typed.
+    name = forms.CharField(
+        required=False,
+        strip=False,
+        help_text=f"What customers call your store. Up to {names.NAME_MAX} characters, any language.",
+        widget=forms.TextInput(attrs={"class": "form-control form-control-lg", "autofocus": True}),
+    )
+    address = forms.CharField(
+        required=False,
+        strip=False,
+        help_text=f"{names.ADDRESS_RULE} Leave it empty to make it from the name.",
+        widget=forms.TextInput(
+            attrs={
+                "class": "form-control form-control-lg",
+                "autocapitalize": "none",
+                "autocomplete": "off",
+                "spellcheck": "false",
+            }
+        ),
+    )
+    plan = forms.CharField(required=False, initial=plans.DEFAULT_PLAN)
+    # Made with the form and sent with it: the same form sent twice makes one store.
+    idempotency_key = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
+
+    @classmethod
+    def fresh(cls) -> StoreForm:
+        return cls(initial={"idempotency_key": uuid.uuid4().hex})
+
+    def clean_name(self) -> str:
+        return checked(names.clean_name, self.cleaned_data["name"])
+
+    def clean_address(self) -> str:
+        address = self.cleaned_data["address"]
+        return checked(names.clean_address, address) if address else ""
+
+    def clean_plan(self) -> str:
+        return checked(plans.clean_plan, self.cleaned_data["plan"])
+
+    def refuse(self, refused: Refused) -> None:
+        """Show a service's refusal at the field it is about, or above the form."""
+        self.add_error(refused.field if refused.field in self.fields else None, str(refused))
+
+
+class DeleteForm(forms.Form):
+    address = forms.CharField(
+        label="Address",
+        required=False,
+        widget=forms.TextInput(
+            attrs={
+                "class": "form-control form-control-lg",
+                "autocapitalize": "none",
+                "autocomplete": "off",
+                "spellcheck": "false",
+            }
+        ),
+    )
+
+    def __init__(self, store: Store, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.store = store
+
+    def clean_address(self) -> str:
+        if self.cleaned_data["address"] != self.store.address:
+            raise forms.ValidationError(
+                f"That is not this store's address. Type “{self.store.address}” to delete it."
+            )
+        return self.store.address
+
+
+class LoginForm(AuthenticationForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs["class"] = "form-control form-control-lg"

@@ -1,0 +1,153 @@
+"""The list of somebody's stores: what is searched, filtered and shown, with a few queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, Prefetch, Q, Sum
+from django.http import QueryDict
+from django.utils.http import urlencode
+
+from portal.context import outage_since
+from stores.lifecycle import SETTLED, Status
+from stores.models import Operation, Store, StoreQuerySet, User
+
+PER_PAGE = 25
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the address of the list asks for; what makes no sense in it is ignored."""
+
+    query: str = ""
+    status: str = ""
+    page: str = "1"
+
+    @classmethod
+    def from_url(cls, parameters: QueryDict) -> Wanted:
+        status = parameters.get("status", "")
+        return cls(
+            # PostgreSQL refuses NUL in any text.
+            query=parameters.get("q", "").replace("\x00", "").strip()[:100],
+            status=status if status in Status.values else "",
+            page=parameters.get("page", "1"),
+        )
+
+    def link(self, **changed: Any) -> str:
+        """The query string of this list with something changed; empty values are left out."""
+        values = {"q": self.query, "status": self.status, "page": self.page, **changed}
+        if str(values["page"]) == "1":
+            del values["page"]
+        return "?" + urlencode({key: value for key, value in values.items() if value})
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A status to filter by, with how many stores are in it."""
+
+    label: str
+    count: int
+    link: str
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All stores of one person, counted. ``version`` changes with anything a list shows."""
+
+    counts: dict[str, int]
+    revisions: int
+    max_stores: int
+    outage: str
+
+    @property
+    def used(self) -> int:
+        return sum(count for status, count in self.counts.items() if status != Status.DELETED)
+
+    @property
+    def under_way(self) -> bool:
+        return any(status not in SETTLED for status in self.counts)
+
+    @property
+    def summary(self) -> str:
+        """For a screen reader, when something changed."""
+        parts = [
+            f"{self.counts[status]} {status.label.lower()}"
+            for status in Status
+            if status in self.counts and status != Status.DELETED
+        ]
+        return f"{self.used} of {self.max_stores} stores: {', '.join(parts) or 'none'}"
+
+    @property
+    def version(self) -> str:
+        # Revisions only ever grow and rows are never removed: the sum names the state.
+        return f"{self.revisions}-{self.max_stores}-{self.outage}"
+
+
+def outage_stamp() -> str:
+    since = outage_since()
+    return since.strftime("%Y%m%d%H%M%S") if since else "0"
+
+
+def overview(user: User) -> Overview:
+    rows = Store.objects.visible_to(user).order_by().values_list("status")
+    counted = list(rows.annotate(Count("pk"), Sum("revision")))
+    return Overview(
+        counts={status: count for status, count, _ in counted},
+        revisions=sum(revisions for _, _, revisions in counted),
+        max_stores=user.max_stores,
+        outage=outage_stamp(),
+    )
+
+
+def found(user: User, wanted: Wanted) -> StoreQuerySet:
+    stores = Store.objects.visible_to(user)
+    stores = stores.filter(status=wanted.status) if wanted.status else stores.counted()
+    # People paste what the browser shows as much as what they once typed.
+    address = wanted.query.removeprefix(f"{settings.STORE_SCHEME}://").rstrip("/")
+    address = address.removesuffix(f".{settings.STORE_DOMAIN}")
+    if wanted.query:
+        stores = stores.filter(Q(name__icontains=wanted.query) | Q(address__icontains=address))
+    return stores.order_by("-created_at", "pk")
+
+
+def page_of(user: User, wanted: Wanted) -> Page[Store]:
+    open_operations = Operation.objects.open().prefetch_related("steps")
+    stores = found(user, wanted).prefetch_related(
+        Prefetch("operations", open_operations, to_attr="open_operations")
+    )
+    return Paginator(stores, PER_PAGE).get_page(wanted.page)
+
+
+def tabs(stores: Overview, wanted: Wanted) -> list[Tab]:
+    """“All” (but the deleted), then every status that some store is in, or that was asked for."""
+    shown = [status for status in Status if stores.counts.get(status) or status == wanted.status]
+    return [
+        Tab("All", stores.used, wanted.link(status="", page=1), not wanted.status),
+        *(
+            Tab(
+                str(status.label),
+                stores.counts.get(status, 0),
+                wanted.link(status=status.value, page=1),
+                status == wanted.status,
+            )
+            for status in shown
+        ),
+    ]
+
+
+def listing(user: User, wanted: Wanted, stores: Overview) -> dict[str, Any]:
+    page = page_of(user, wanted)
+    return {
+        "wanted": wanted,
+        "overview": stores,
+        "tabs": tabs(stores, wanted),
+        "page": page,
+        "poll": wanted.link(version=stores.version),
+        "first_use": not stores.counts,
+        "newer": wanted.link(page=page.previous_page_number()) if page.has_previous() else "",
+        "older": wanted.link(page=page.next_page_number()) if page.has_next() else "",
+    }

@@ -1,0 +1,92 @@
+"""How times, durations, icons and statuses look on a page."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import template
+from django.template.loader import get_template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import ngettext
+
+from stores.lifecycle import Status
+from stores.models import Store
+
+register = template.Library()
+
+# Status -> icon, tone. The tone is a class of storeyard.css; word and icon say it too.
+LOOKS = {
+    Status.REQUESTED: ("hourglass-split", "busy"),
+    Status.PROVISIONING: ("arrow-repeat", "busy"),
+    Status.READY: ("check-circle-fill", "ok"),
+    Status.UPDATING: ("arrow-repeat", "busy"),
+    Status.FAILED: ("exclamation-octagon-fill", "bad"),
+    Status.DELETING: ("trash3", "going"),
+    Status.DELETED: ("slash-circle", "gone"),
+}
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    return mark_safe(get_template(f"icons/{name}.svg").render().strip())
+
+
+@register.inclusion_tag("stores/badge.html")
+def status_badge(store: Store) -> dict[str, Any]:
+    look, tone = LOOKS[Status(store.status)]
+    return {"word": store.get_status_display(), "icon": look, "tone": tone}
+
+
+@register.filter
+def tone(store: Store) -> str:
+    return LOOKS[Status(store.status)][1]
+
+
+@register.filter
+def ago(moment: datetime) -> SafeString:
+    """Relative for reading, exact in the title; storeyard.js keeps the words true."""
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago>{}</time>',
+        moment.isoformat(timespec="seconds"),
+        moment.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        in_words(timezone.now() - moment),
+    )
+
+
+def in_words(age: timedelta) -> str:
+    seconds = int(age.total_seconds())
+    if seconds < 10:
+        return "just now"
+    if seconds < 60:
+        return f"{seconds} seconds ago"
+    if seconds < 3600:
+        return ngettext("%d minute ago", "%d minutes ago", seconds // 60) % (seconds // 60)
+    if seconds < 86400:
+        return ngettext("%d hour ago", "%d hours ago", seconds // 3600) % (seconds // 3600)
+    return ngettext("%d day ago", "%d days ago", seconds // 86400) % (seconds // 86400)
+
+
+@register.filter
+def duration(length: timedelta | None) -> str:
+    if length is None:
+        return ""
+    seconds = max(0, int(length.total_seconds()))
+    if seconds < 1:
+        return "< 1 s"
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+@register.filter
+def current_step(store: Store) -> str:
+    """The last step begun of the open operation (prefetched by the list); empty for none."""
+    for operation in store.open_operations:
+        for step in reversed(operation.steps.all()):
+            return step.title
+    return ""

@@ -1,0 +1,95 @@
+"""An operation as people see it: its steps in order, done, under way and still to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils.translation import gettext_lazy as _
+
+from provisioning.steps import PROVISION, TEAR_DOWN
+from stores.models import Operation, OperationStep
+
+Outcome = OperationStep.Outcome
+
+# What a step is for, in words that need no cluster.
+PURPOSES = {
+    "create_namespace": _("A place of its own, closed off from every other store."),
+    "apply_guardrails": _("The plan's limits, and walls around the network."),
+    "create_secrets": _("Passwords, made once and known to this store only."),
+    "install_release": _("The shop and its database are put in."),
+    "wait_until_running": _("Everything starts up. This is the longest part."),
+    "check_storefront": _("The shop's address is opened, as a customer would."),
+    "uninstall_release": _("The shop and its database are shut down."),
+    "delete_namespace": _("The store's place is cleared, with everything in it."),
+    "wait_until_gone": _("The disks are released; nothing is left behind."),
+}
+# Outcome -> word, icon, tone (a class of storeyard.css).
+LOOKS = {
+    "": (_("To come"), "circle", "none"),
+    Outcome.RUNNING: (_("Under way"), "arrow-repeat", "busy"),
+    Outcome.WAITING: (_("Waiting"), "hourglass-split", "busy"),
+    Outcome.DONE: (_("Done"), "check-circle-fill", "ok"),
+    Outcome.SKIPPED: (_("Skipped"), "skip-forward-circle", "gone"),
+    Outcome.FAILED: (_("Failed"), "exclamation-octagon-fill", "bad"),
+}
+STOPPED = (_("Stopped"), "slash-circle", "gone")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One step on the page. ``started_at`` only while it is under way."""
+
+    title: str
+    purpose: str
+    word: str
+    icon: str
+    tone: str
+    sentence: str = ""
+    tries: int = 0
+    duration: timedelta | None = None
+    started_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    operation: Operation
+    lines: list[Line]
+
+    @property
+    def done(self) -> int:
+        return sum(line.tone in ("ok", "gone") for line in self.lines)
+
+
+def timeline(operation: Operation) -> Timeline:
+    steps = list(operation.steps.all())
+    lines = [line_of(step, ended=operation.finished_at is not None) for step in steps]
+    if operation.finished_at is None:
+        lines += still_to_come(operation, {step.name for step in steps})
+    return Timeline(operation, lines)
+
+
+def line_of(step: OperationStep, *, ended: bool) -> Line:
+    under_way = step.outcome in (Outcome.RUNNING, Outcome.WAITING)
+    word, icon, tone = STOPPED if under_way and ended else LOOKS[step.outcome]
+    return Line(
+        title=step.title,
+        purpose=PURPOSES.get(step.name, ""),
+        word=word,
+        icon=icon,
+        tone=tone,
+        sentence=step.sentence,
+        tries=step.tries,
+        duration=None if under_way else step.duration,
+        started_at=step.started_at if under_way and not ended else None,
+    )
+
+
+def still_to_come(operation: Operation, begun: set[str]) -> Iterable[Line]:
+    steps = TEAR_DOWN if operation.kind == Operation.Kind.DELETE else PROVISION
+    word, icon, tone = LOOKS[""]
+    for name in (step.__name__ for step in steps):
+        if name not in begun:
+            title = OperationStep(name=name).title
+            yield Line(title, PURPOSES.get(name, ""), word, icon, tone)

@@ -1,0 +1,224 @@
+"""The pages of the portal. A view asks, a form cleans, a service does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from portal import listing
+from portal.access import actor_of, own_store, signed_in
+from portal.actions import actions, gone
+from portal.forms import DeleteForm, StoreForm
+from portal.history import history
+from portal.timeline import timeline
+from stores import names, services
+from stores.actor import Actor
+from stores.errors import QuotaExceeded, Refused, StaleStore
+from stores.lifecycle import Status
+from stores.models import Store, User
+from stores.plans import PLANS
+
+EARLIER_OPERATIONS = 20
+
+
+@require_GET
+def healthz(request: HttpRequest) -> HttpResponse:
+    """This process answers. Asks nobody else: a slow database is no reason to restart it."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+# --- My stores ---------------------------------------------------------------------------
+
+
+@require_GET
+@signed_in
+def store_list(request: HttpRequest) -> HttpResponse:
+    wanted = listing.Wanted.from_url(request.GET)
+    stores = listing.overview(request.user)
+    return render(request, "stores/list.html", listing.listing(request.user, wanted, stores))
+
+
+@require_GET
+@signed_in
+def store_rows(request: HttpRequest) -> HttpResponse:
+    wanted = listing.Wanted.from_url(request.GET)
+    stores = listing.overview(request.user)
+    if request.GET.get("version") == stores.version:
+        return HttpResponse(status=204)
+    return render(request, "stores/_rows.html", listing.listing(request.user, wanted, stores))
+
+
+# --- A new store -------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+# Else “back” would show the form that was sent already, and sending it makes nothing new.
+@never_cache
+def store_create(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        refusal = why_no_store(request.user)
+        return render(request, "stores/create.html", creating(StoreForm.fresh(), refusal))
+    form = StoreForm(request.POST)
+    if store := created(request, form):
+        messages.success(request, _("“%s” is on its way. You can watch it here.") % store.name)
+        return redirect(store)
+    return render(request, "stores/create.html", creating(form))
+
+
+def created(request: HttpRequest, form: StoreForm) -> Store | None:
+    """The store the form asks for; None if it was refused, which the form then says."""
+    if not form.is_valid():
+        return None
+    try:
+        return services.create_store(
+            actor=actor_of(request), owner=request.user, **form.cleaned_data
+        )
+    except Refused as refused:
+        form.refuse(refused)
+        return None
+
+
+def creating(form: StoreForm, refusal: str = "") -> dict[str, Any]:
+    return {
+        "form": form,
+        "refusal": refusal,
+        "plans": PLANS.values(),
+        "chosen_plan": form["plan"].value(),
+        **address_preview("", ""),
+    }
+
+
+def why_no_store(user: User) -> str:
+    """Why this person cannot create a store now; empty if they can."""
+    try:
+        services.free_slot(user)
+        services.check_platform_limit()
+    except QuotaExceeded as refused:
+        return str(refused)
+    return ""
+
+
+@require_GET
+@signed_in
+def address_check(request: HttpRequest) -> HttpResponse:
+    """Whether an address, or the one made from a name, could be had at this moment."""
+    typed = request.GET.get("address", "")
+    address = typed or names.suggest_address(request.GET.get("name", ""))
+    return render(
+        request,
+        "stores/_address.html",
+        address_preview(address, why_not_address(address, request.user) if address else ""),
+    )
+
+
+def address_preview(address: str, why_not: str) -> dict[str, str]:
+    return {"preview": address, "why_not": why_not}
+
+
+def why_not_address(address: str, user: User) -> str:
+    try:
+        services.check_address_is_free(names.clean_address(address), user)
+    except Refused as refused:
+        return str(refused)
+    return ""
+
+
+# --- One store ---------------------------------------------------------------------------
+
+
+@require_GET
+@signed_in
+def store_detail(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = own_store(request, store_id)
+    return render(request, "stores/detail.html", detail(request, store))
+
+
+@require_GET
+@signed_in
+def store_status(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = own_store(request, store_id)
+    if request.GET.get("version") == version_of(store):
+        return HttpResponse(status=204)
+    return render(request, "stores/_store.html", detail(request, store))
+
+
+def version_of(store: Store) -> str:
+    return f"{store.revision}-{listing.outage_stamp()}"
+
+
+def detail(request: HttpRequest, store: Store) -> dict[str, Any]:
+    # Before the rest is read: what changes in between is then shown the next time, not never.
+    version = version_of(store)
+    operations = store.operations.select_related("actor").prefetch_related("steps")
+    timelines = [timeline(operation) for operation in operations[: EARLIER_OPERATIONS + 1]]
+    return {
+        "store": store,
+        "version": version,
+        "latest": timelines[0] if timelines else None,
+        "earlier": timelines[1:],
+        "actions": actions(store),
+        "history": history(store, request.user),
+        "plan": PLANS[store.plan],
+    }
+
+
+@require_POST
+@signed_in
+def store_retry(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = own_store(request, store_id)
+    return done(request, store, services.retry_store, _("Trying again, from the first step."))
+
+
+@require_POST
+@signed_in
+def store_refresh(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = own_store(request, store_id)
+    return done(request, store, services.refresh_store, _("The store is being looked at again."))
+
+
+def done(
+    request: HttpRequest, store: Store, verb: Callable[..., None], success: str
+) -> HttpResponse:
+    """Do it, and say on the store's page what came of it."""
+    if refusal := refusal_of(verb, store, actor_of(request)):
+        messages.error(request, refusal)
+    else:
+        messages.success(request, success)
+    return redirect("store-detail", store.pk)
+
+
+def refusal_of(verb: Callable[..., None], store: Store, actor: Actor) -> str:
+    try:
+        verb(store, actor=actor)
+    except Refused as refused:
+        return str(refused)
+    except StaleStore:
+        return _("The store changed at the same moment. Look at it again, then decide.")
+    return ""
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def store_delete(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = own_store(request, store_id)
+    if store.status in (Status.DELETING, Status.DELETED):
+        messages.info(request, _("This store is already %s.") % gone(store))
+        return redirect(store)
+    form = DeleteForm(store, request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        return done(request, store, services.delete_store, _("The store is being deleted."))
+    return render(
+        request,
+        "stores/delete.html",
+        {"store": store, "form": form, "hold_days": settings.ADDRESS_HOLD_DAYS},
+    )
