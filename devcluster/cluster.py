@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -109,10 +110,10 @@ class DevCluster:
 
     def pause(self, name: str) -> None:
         """It keeps its connections and answers nothing."""
-        self.processes[name].send(processes.signal.SIGSTOP)
+        self.processes[name].send(signal.SIGSTOP)
 
     def resume(self, name: str) -> None:
-        self.processes[name].send(processes.signal.SIGCONT)
+        self.processes[name].send(signal.SIGCONT)
 
     def situation(
         self, name: str, *, namespace: str = "", labels: Mapping[str, str] | None = None

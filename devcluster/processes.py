@@ -46,7 +46,7 @@ class Process:
         finally:
             os.close(handle)
 
-    def stop(self, grace: float = 5.0) -> None:
+    def stop(self, grace: float = 2.0) -> None:
         """Ask, then insist; returns when the process is gone."""
         self.send(signal.SIGTERM)
         self.send(signal.SIGCONT)  # A paused process acts on nothing but SIGKILL.

@@ -27,18 +27,12 @@ NOT_READY = {
     "operator": "NotIn",
     "values": ["True"],
 }
-UNHEALTHY = """\
-startTime: {{ .metadata.creationTimestamp | Quote }}
+NOT_READY_SINCE_NOW = """\
 conditions:
-- {type: Initialized, status: "True", lastTransitionTime: {{ Now | Quote }}}
-- {type: Ready, status: "False", reason: ContainersNotReady, lastTransitionTime: {{ Now | Quote }}}
-- {type: ContainersReady, status: "False", reason: ContainersNotReady, lastTransitionTime: {{ Now | Quote }}}
-"""
-# The shipped stage leaves the pod of a finished Job Ready; a kubelet does not.
-COMPLETED = """\
-conditions:
-- {type: Ready, status: "False", reason: PodCompleted, lastTransitionTime: {{ Now | Quote }}}
-- {type: ContainersReady, status: "False", reason: PodCompleted, lastTransitionTime: {{ Now | Quote }}}
+{{ $now := Now }}
+- {type: Initialized, status: "True", lastTransitionTime: {{ $now | Quote }}}
+- {type: Ready, status: "False", reason: REASON, lastTransitionTime: {{ $now | Quote }}}
+- {type: ContainersReady, status: "False", reason: REASON, lastTransitionTime: {{ $now | Quote }}}
 """
 
 
@@ -79,6 +73,12 @@ def _ready(shipped: Path, state: str, delay: str) -> dict[str, Any]:
     conditions = [ALIVE, NOT_ENDED, NOT_READY, _is(state, "running")]
     stage["spec"]["selector"]["matchExpressions"] = conditions
     stage["spec"]["delay"] = {"durationFrom": {"expressionFrom": delay}}
+    following = stage["spec"]["next"]
+    # A recovering pod keeps its address; a second one would be refused.
+    first_time = "{{ with and (not .status.podIP) $podIPs }}"
+    following["statusTemplate"] = following["statusTemplate"].replace(
+        "{{ with $podIPs }}", first_time
+    )
     return stage
 
 
@@ -87,7 +87,9 @@ def _complete(shipped: Path, state: str) -> dict[str, Any]:
     stage["spec"]["selector"]["matchExpressions"].append(_is(state, "running"))
     delay = _annotation("complete-after") + ' // "0s"'
     stage["spec"]["delay"] = {"durationFrom": {"expressionFrom": delay}}
-    stage["spec"]["next"]["statusTemplate"] += COMPLETED
+    # The shipped stage leaves the pod of a finished Job Ready; a kubelet does not.
+    conditions = NOT_READY_SINCE_NOW.replace("REASON", "PodCompleted")
+    stage["spec"]["next"]["statusTemplate"] += conditions
     return stage
 
 
@@ -95,8 +97,10 @@ def _unhappy(name: str, situation: Situation, state: str) -> dict[str, Any]:
     reached = f"any(.status.containerStatuses[]?; {situation.reached})"
     not_yet = {"key": reached, "operator": "NotIn", "values": ["true"]}
     containers = f"{{{{ range .spec.containers }}}}\n- {situation.container}\n{{{{ end }}}}\n"
-    status = f"{UNHEALTHY}phase: {situation.phase}\ncontainerStatuses:\n{containers}"
-    following: dict[str, Any] = {"statusTemplate": status}
+    conditions = NOT_READY_SINCE_NOW.replace("REASON", "ContainersNotReady")
+    begun = "startTime: {{ .metadata.creationTimestamp | Quote }}"
+    rest = f"phase: {situation.phase}\n{begun}\ncontainerStatuses:\n{containers}"
+    following: dict[str, Any] = {"statusTemplate": conditions + rest}
     if situation.event:
         reason, message = situation.event
         following["event"] = {"type": "Warning", "reason": reason, "message": message}

@@ -32,7 +32,7 @@ def _from_pypi(venv: Path) -> Path:
         return go
     try:
         subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-        pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", PYPI_REQUIREMENT]
+        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", PYPI_REQUIREMENT]
         subprocess.run(pip, check=True)
     except subprocess.CalledProcessError as error:
         raise DevClusterError(
