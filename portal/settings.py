@@ -5,6 +5,7 @@ without SECRET_KEY, ALLOWED_HOSTS and STOREYARD_CLUSTER, because each of them wo
 get a default that is convenient and wrong.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
     }
+    # A file for tests too: a database in memory knows neither WAL nor other processes.
+    DATABASES["default"]["TEST"] = {"NAME": RUN_DIR / f"test-{os.getpid()}.sqlite3"}
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True

@@ -40,8 +40,8 @@ class Timeline:
 
     def ends(self, name: str, outcome: Outcome, message: Message | None = None) -> None:
         row = self.rows.get(name)
-        if row is None:
-            return
+        if row is None or (row.outcome in OVER and outcome in OVER):
+            return  # it happened once; that a later pass found it so is no news
         said = message.as_json() if message else {}
         if row.outcome == outcome and row.message == said and outcome != Outcome.RUNNING:
             if outcome == Outcome.WAITING:  # nothing new to see, but it was looked at

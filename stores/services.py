@@ -68,7 +68,6 @@ def create_store(
         )
         store.namespace = names.namespace_name(address, store.pk)
         store.save(force_insert=True)
-        store.refresh_from_db()
         begin(
             store,
             Operation.Kind.CREATE,
@@ -153,6 +152,7 @@ def begin(
     Operation.objects.create(store=store, kind=kind, actor=actor.user)
     AuditEvent.record(f"store.ask_{kind}", actor=actor, store=store, details=details)
     queue.ring(store.pk)
+    store.refresh_from_db()
 
 
 def require(store: Store, wanted: Status, rule: str) -> None:
