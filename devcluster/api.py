@@ -28,6 +28,9 @@ class Api:
     def get(self, path: str) -> dict[str, Any]:
         return self._json("GET", path, None, {})
 
+    def exists(self, path: str) -> bool:
+        return self._ask("GET", path, None, {})[0] == 200
+
     def create(
         self, path: str, body: dict[str, Any], *, as_user: str | None = None
     ) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from devcluster import DevCluster
-from devcluster.testing import require_programs
+from devcluster.testing import eventually, require_programs
 
 
 @pytest.fixture(scope="session")
@@ -16,10 +16,10 @@ def running() -> Iterator[DevCluster]:
 @pytest.fixture
 def namespace(running: DevCluster) -> Iterator[str]:
     """A namespace whose accounts exist, so that pods can be made at once."""
-    name = running.kubectl(
-        "create", "-f", "-", "-o", "jsonpath={.metadata.name}",
-        input='{"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "trial-"}}',
-    )  # fmt: skip
-    running.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name)
+    metadata = {"generateName": "trial-"}
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    name: str = running.api.create("/api/v1/namespaces", manifest)["metadata"]["name"]
+    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+    assert eventually(lambda: running.api.exists(account))
     yield name
     running.kubectl("delete", "namespace", name, "--wait=false")

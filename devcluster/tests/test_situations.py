@@ -102,7 +102,7 @@ def _create(
         "metadata": {"name": pod, "annotations": annotations or {}, "labels": labels or {}},
         "spec": {"containers": [{"name": "web", "image": image}]},
     }
-    running.kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(manifest))
+    running.api.create(f"/api/v1/namespaces/{namespace}/pods", manifest)
 
 
 def _create_job(running: DevCluster, namespace: str, annotations: Mapping[str, str]) -> None:
@@ -116,12 +116,12 @@ def _create_job(running: DevCluster, namespace: str, annotations: Mapping[str, s
         "metadata": {"name": "setup"},
         "spec": {"backoffLimit": 0, "template": pod},
     }
-    running.kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(manifest))
+    running.api.create(f"/apis/batch/v1/namespaces/{namespace}/jobs", manifest)
 
 
 def _status(running: DevCluster, namespace: str, pod: str = "web") -> dict[str, Any]:
-    answer = running.kubectl("get", "pod", pod, "-n", namespace, "-o", "json")
-    status: dict[str, Any] = json.loads(answer)["status"]
+    answer = running.api.get(f"/api/v1/namespaces/{namespace}/pods/{pod}")
+    status: dict[str, Any] = answer["status"]
     return status
 
 
