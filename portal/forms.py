@@ -28,7 +28,7 @@ class StoreForm(forms.Form):
         required=False,
         strip=False,
         help_text=f"What customers call your store. Up to {names.NAME_MAX} characters, any language.",
-        widget=forms.TextInput(attrs={"class": "form-control form-control-lg", "autofocus": True}),
+        widget=forms.TextInput(attrs={"class": "form-control form-control-lg"}),
     )
     address = forms.CharField(
         required=False,
@@ -49,7 +49,9 @@ class StoreForm(forms.Form):
 
     @classmethod
     def fresh(cls) -> StoreForm:
-        return cls(initial={"idempotency_key": uuid.uuid4().hex})
+        form = cls(initial={"idempotency_key": uuid.uuid4().hex})
+        form.start_at("name")
+        return form
 
     def clean_name(self) -> str:
         return checked(names.clean_name, self.cleaned_data["name"])
@@ -60,6 +62,14 @@ class StoreForm(forms.Form):
 
     def clean_plan(self) -> str:
         return checked(plans.clean_plan, self.cleaned_data["plan"])
+
+    def start_at(self, field: str) -> None:
+        """Where the cursor is when the page opens."""
+        self.fields[field].widget.attrs["autofocus"] = True
+
+    def start_at_first_error(self) -> None:
+        if wrong := [field for field in ("name", "address") if field in self.errors]:
+            self.start_at(wrong[0])
 
     def refuse(self, refused: Refused) -> None:
         """Show a service's refusal at the field it is about, or above the form."""

@@ -34,6 +34,12 @@ LOOKS = {
     Outcome.SKIPPED: (_("Skipped"), "skip-forward-circle", "gone"),
     Outcome.FAILED: (_("Failed"), "exclamation-octagon-fill", "bad"),
 }
+TITLES = {
+    Operation.Kind.CREATE: _("Creation"),
+    Operation.Kind.RETRY: _("Another try"),
+    Operation.Kind.REFRESH: _("Refresh"),
+    Operation.Kind.DELETE: _("Deletion"),
+}
 STOPPED = (_("Stopped"), "slash-circle", "gone")
 
 
@@ -56,6 +62,15 @@ class Line:
 class Timeline:
     operation: Operation
     lines: list[Line]
+
+    @property
+    def title(self) -> str:
+        return str(TITLES[Operation.Kind(self.operation.kind)])
+
+    @property
+    def says_it(self) -> bool:
+        """Whether one of its lines already says what the store waits for."""
+        return any(line.sentence == self.operation.store.sentence for line in self.lines)
 
     @property
     def done(self) -> int:

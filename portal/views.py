@@ -72,6 +72,7 @@ def store_create(request: HttpRequest) -> HttpResponse:
     if store := created(request, form):
         messages.success(request, _("“%s” is on its way. You can watch it here.") % store.name)
         return redirect(store)
+    form.start_at_first_error()
     return render(request, "stores/create.html", creating(form))
 
 
