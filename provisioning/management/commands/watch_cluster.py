@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
-from django.db import close_old_connections
+from django.db import connection
 
 from provisioning import tasks
 from provisioning.cluster import get_cluster
@@ -49,7 +49,6 @@ class Command(BaseCommand):
 
 def pass_on(change: Change) -> None:
     """Ring the store if somebody still has to work on it; after an interruption, all of those."""
-    close_old_connections()
     try:
         unsettled = Store.objects.unsettled()
         if change.store_id:
@@ -59,15 +58,17 @@ def pass_on(change: Change) -> None:
     except (ValueError, ValidationError):
         log.warning("ignored a change of something with the store label %r", change.store_id)
     except DatabaseError:
-        # The clock rings again; the watch must not end over it.
+        # The clock rings again; the watch must not end over it. A connection that broke stays
+        # broken until it is closed.
         log.exception("could not ring for %s", change)
+        connection.close()
 
 
 def tick(over: threading.Event) -> None:
     while not over.wait(settings.TICK_SECONDS):
-        close_old_connections()
         try:
             tasks.reconcile()
         except Exception:
             log.exception("reconcile failed; tried again at the next tick")
-    close_old_connections()
+            connection.close()
+    connection.close()
