@@ -27,7 +27,14 @@ from provisioning.cluster.base import (
 )
 from provisioning.cluster.simulation import course, releases
 from provisioning.cluster.simulation.course import Course
-from provisioning.cluster.simulation.objects import ObjectFile, Objects, Stored, as_kept, merge
+from provisioning.cluster.simulation.objects import (
+    ObjectFile,
+    Objects,
+    Stored,
+    as_kept,
+    merge,
+    timestamp,
+)
 from provisioning.cluster.simulation.releases import History
 from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
 from stores.messages import Message
@@ -139,6 +146,8 @@ class SimulatedCluster(Cluster):
         gone_at = objects.now + seconds
         for claim in objects.of_kind("PersistentVolumeClaim", namespace=namespace.name):
             self.release_volume(objects, claim, gone_at)
+        namespace.body["metadata"]["deletionTimestamp"] = timestamp(objects.now)
+        objects.save(namespace)
         objects.expire_namespace(namespace.name, gone_at)
 
     def remove(self, objects: Objects, stored: Stored) -> None:

@@ -1,0 +1,767 @@
+"""What a cluster does, said once and checked on both: the simulated one and a real control plane.
+
+A behaviour that the simulation has and that is not a sentence here may be a lie: add the sentence.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import pytest
+
+from provisioning import manifests
+from provisioning.cluster.base import RELEASE_ANNOTATION, Change, Cluster, Manifest, Release
+from provisioning.cluster.simulated import SimulatedCluster
+from provisioning.cluster.simulation.releases import History
+from provisioning.errors import NotYet, StepFailed
+from stores.models import Store, User
+
+ACCOUNT = "portal-system/portal-worker"
+QUOTA = "store-quota"
+RELEASE = "store"
+WEB, DATABASE = "store-shop", "store-shop-db"
+CLAIMS = ("store-shop-content", "data-store-shop-db-0")
+# A bound for what comes "after a while"; nothing here takes a third of it.
+PATIENCE = 45.0
+
+
+class Side(Protocol):
+    """A cluster, and what only its administrator may see or do."""
+
+    cluster: Cluster
+
+    def exists(self, kind: str, name: str, namespace: str) -> bool: ...
+
+    def foreign_namespace(self, name: str) -> None:
+        """One that is no store's."""
+
+    def revisions(self, namespace: str) -> dict[int, str]:
+        """Helm's: number to status."""
+
+    def leave_release(self, namespace: str, status: str) -> None:
+        """As a killed Helm would."""
+
+
+class Simulated:
+    def __init__(self, path: Path) -> None:
+        self.cluster = SimulatedCluster(path, starting_seconds=1.5, terminating_seconds=1.5)
+
+    def exists(self, kind: str, name: str, namespace: str) -> bool:
+        with self.cluster.file.reading() as objects:
+            return objects.find(kind, name, namespace) is not None
+
+    def foreign_namespace(self, name: str) -> None:
+        self.cluster.apply({"kind": "Namespace", "metadata": {"name": name}})
+
+    def revisions(self, namespace: str) -> dict[int, str]:
+        with self.cluster.file.reading() as objects:
+            found = History(objects, RELEASE, namespace).revisions
+            return {revision.number: revision.status for revision in found}
+
+    def leave_release(self, namespace: str, status: str) -> None:
+        self.cluster.leave_release(namespace, RELEASE, status)
+
+
+class Real:
+    def __init__(self, cluster: Cluster, devcluster: Any) -> None:
+        self.cluster, self.devcluster = cluster, devcluster
+
+    def exists(self, kind: str, name: str, namespace: str) -> bool:
+        return bool(
+            self.devcluster.kubectl(
+                "get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output=name"
+            )
+        )
+
+    def foreign_namespace(self, name: str) -> None:
+        self.devcluster.kubectl("create", "namespace", name)
+
+    def revisions(self, namespace: str) -> dict[int, str]:
+        labels = [item["metadata"]["labels"] for item in self.records(namespace)]
+        return {int(label["version"]): label["status"] for label in labels}
+
+    def records(self, namespace: str) -> list[Manifest]:
+        text = self.devcluster.kubectl(
+            "get", "secrets", "--namespace", namespace, "--selector=owner=helm", "--output=json"
+        )
+        return sorted(
+            json.loads(text)["items"], key=lambda one: int(one["metadata"]["labels"]["version"])
+        )
+
+    def leave_release(self, namespace: str, status: str) -> None:
+        record = self.records(namespace)[-1]
+        number = int(record["metadata"]["labels"]["version"])
+        if status == "pending-upgrade":  # which leaves what was deployed as it was
+            number += 1
+        content = unpacked(record["data"]["release"])
+        content["version"], content["info"]["status"] = number, status
+        labels = {**record["metadata"]["labels"], "version": str(number), "status": status}
+        left = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": record["type"],
+            "metadata": {
+                "name": f"sh.helm.release.v1.{RELEASE}.v{number}",
+                "namespace": namespace,
+                "labels": labels,
+            },
+            "data": {"release": packed(content)},
+        }
+        self.devcluster.kubectl(
+            "apply", "--server-side", "--force-conflicts", "-f-", input=json.dumps(left)
+        )
+
+
+def unpacked(text: str) -> Any:
+    """Helm's record: JSON, gzipped, base64; and base64 once more, as everything in a Secret."""
+    return json.loads(gzip.decompress(base64.b64decode(base64.b64decode(text))))
+
+
+def packed(content: Any) -> str:
+    packed_once = base64.b64encode(gzip.compress(json.dumps(content).encode()))
+    return base64.b64encode(packed_once).decode()
+
+
+@pytest.fixture(params=["simulated", pytest.param("kubernetes", marks=pytest.mark.cluster)])
+def side(request: pytest.FixtureRequest, tmp_path: Path) -> Side:
+    if request.param == "simulated":
+        return Simulated(tmp_path / "contract.sqlite3")
+    return Real(request.getfixturevalue("real_cluster"), request.getfixturevalue("devcluster"))
+
+
+@pytest.fixture
+def cluster(side: Side) -> Cluster:
+    return side.cluster
+
+
+@pytest.fixture
+def store(cluster: Cluster) -> Iterator[Store]:
+    """A store with a namespace in which the portal has its rights."""
+    with opened(cluster) as store:
+        yield store
+
+
+@contextmanager
+def opened(cluster: Cluster) -> Iterator[Store]:
+    store = new_store()
+    store.namespace_uid = cluster.apply(manifests.namespace(store))["metadata"]["uid"]
+    cluster.apply(manifests.access(store, ACCOUNT))
+    # The binding takes a moment to be known.
+    eventually(lambda: cluster.get("Secret", "none", store.namespace) is None)
+    yield store
+    cluster.delete("Namespace", store.namespace)
+
+
+def new_store() -> Store:
+    store = Store(owner=User(email="alice@example.com"), name="Contract", address="contract")
+    store.namespace = f"store-contract-{store.pk.hex[:6]}"
+    return store
+
+
+def eventually(check: Callable[[], Any]) -> Any:
+    """What ``check`` says once it says something; NotYet counts as nothing."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            if result := check():
+                return result
+            problem = f"still {result!r}"
+        except NotYet as error:
+            problem = str(error)
+        if time.monotonic() > deadline:
+            pytest.fail(f"not after {PATIENCE:.0f} seconds: {problem}")
+        time.sleep(0.05)
+
+
+def config_map(store: Store, name: str = "note", **data: str) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": manifests.meta(store, name),
+        "data": data,
+    }
+
+
+def version_of(found: Manifest | None) -> str:
+    assert found is not None
+    return str(found["metadata"]["resourceVersion"])
+
+
+def uid_of(found: Manifest | None) -> str:
+    assert found is not None
+    return str(found["metadata"]["uid"])
+
+
+# --- Objects ---------------------------------------------------------------------------------
+
+
+def test_applying_twice_is_the_same_as_once(cluster: Cluster, store: Store) -> None:
+    for manifest in (
+        config_map(store, a="1"),
+        manifests.limits(store),
+        manifests.access(store, ACCOUNT),
+    ):
+        first = cluster.apply(manifest)
+        second = cluster.apply(manifest)
+        assert version_of(first) == version_of(second)
+        assert uid_of(first) == uid_of(second)
+
+
+def test_an_apply_makes_what_differs_as_it_says(cluster: Cluster, store: Store) -> None:
+    first = cluster.apply(config_map(store, a="1", b="1"))
+    second = cluster.apply(config_map(store, a="2", c="1"))
+    assert second["data"] == {"a": "2", "c": "1"}
+    assert uid_of(first) == uid_of(second)
+    assert version_of(first) != version_of(second)
+    assert version_of(cluster.get("ConfigMap", "note", store.namespace)) == version_of(second)
+
+
+def test_an_apply_leaves_what_it_never_said(cluster: Cluster, store: Store) -> None:
+    cluster.create(config_map(store, theirs="1"))
+    found = cluster.apply(config_map(store, ours="1"))
+    assert found["data"] == {"theirs": "1", "ours": "1"}
+
+
+def test_an_apply_with_its_uid_changes_the_object(cluster: Cluster, store: Store) -> None:
+    manifest = manifests.namespace(store)
+    assert manifest["metadata"]["uid"] == store.namespace_uid
+    manifest["metadata"]["annotations"]["storeyard.dev/plan"] = "large"
+    found = cluster.apply(manifest)
+    assert found["metadata"]["annotations"]["storeyard.dev/plan"] == "large"
+    assert uid_of(cluster.apply(manifest)) == store.namespace_uid
+
+
+def test_an_apply_with_a_uid_never_creates_in_place_of_a_vanished_object(
+    cluster: Cluster, store: Store
+) -> None:
+    uid = uid_of(cluster.apply(config_map(store)))
+    cluster.delete("ConfigMap", "note", store.namespace)
+    manifest = config_map(store)
+    manifest["metadata"]["uid"] = uid
+    with pytest.raises(StepFailed) as refused:
+        cluster.apply(manifest)
+    assert refused.value.message.code == "object-gone"
+    assert refused.value.message.params == {"kind": "ConfigMap", "name": "note"}
+    assert cluster.get("ConfigMap", "note", store.namespace) is None
+
+
+def test_an_apply_with_a_uid_leaves_another_object_of_that_name_alone(
+    cluster: Cluster, store: Store
+) -> None:
+    before = cluster.apply(config_map(store, a="1"))
+    manifest = config_map(store, a="2")
+    manifest["metadata"]["uid"] = str(uuid4())
+    with pytest.raises(StepFailed) as refused:
+        cluster.apply(manifest)
+    assert refused.value.message.code == "object-gone"
+    assert version_of(cluster.get("ConfigMap", "note", store.namespace)) == version_of(before)
+
+
+def test_a_vanished_namespace_is_not_made_again(cluster: Cluster) -> None:
+    store = new_store()
+    store.namespace_uid = str(uuid4())
+    with pytest.raises(StepFailed) as refused:
+        cluster.apply(manifests.namespace(store))
+    assert refused.value.message.code == "object-gone"
+    assert cluster.get("Namespace", store.namespace) is None
+
+
+def test_creating_keeps_what_is_there(cluster: Cluster, store: Store) -> None:
+    first = cluster.create(manifests.secret(store, "store-db", {"password": "one"}))
+    second = cluster.create(manifests.secret(store, "store-db", {"password": "two"}))
+    assert version_of(first) == version_of(second)
+    found = cluster.get("Secret", "store-db", store.namespace)
+    assert found is not None
+    assert found["data"] == {"password": base64.b64encode(b"one").decode()}
+
+
+def test_getting_what_is_absent_is_none(cluster: Cluster, store: Store) -> None:
+    assert cluster.get("Secret", "none", store.namespace) is None
+    assert cluster.get("Namespace", "store-none-000000") is None
+
+
+def test_deleting_what_is_absent_succeeds(cluster: Cluster, store: Store) -> None:
+    cluster.delete("ConfigMap", "none", store.namespace)
+    cluster.delete("Namespace", "store-none-000000")
+
+
+def test_deleting_takes_the_object_away(cluster: Cluster, store: Store) -> None:
+    uid = uid_of(cluster.apply(config_map(store)))
+    cluster.delete("ConfigMap", "note", store.namespace, uid=uid)
+    assert cluster.get("ConfigMap", "note", store.namespace) is None
+
+
+def test_deleting_with_another_uid_deletes_nothing(cluster: Cluster, store: Store) -> None:
+    before = cluster.apply(config_map(store))
+    cluster.delete("ConfigMap", "note", store.namespace, uid=str(uuid4()))
+    assert version_of(cluster.get("ConfigMap", "note", store.namespace)) == version_of(before)
+    cluster.delete("Namespace", store.namespace, uid=str(uuid4()))
+    found = cluster.get("Namespace", store.namespace)
+    assert found is not None
+    assert "deletionTimestamp" not in found["metadata"]
+
+
+def test_rights_in_a_namespace_begin_with_the_binding(cluster: Cluster) -> None:
+    store = new_store()
+    cluster.apply(manifests.namespace(store))
+    for verb in (cluster.apply, cluster.create):
+        with pytest.raises(NotYet) as refused:
+            verb(config_map(store))
+        assert refused.value.message.code == "access-pending"
+    with pytest.raises(NotYet):
+        cluster.get("Secret", "none", store.namespace)
+    with pytest.raises(NotYet):
+        cluster.delete("Secret", "none", store.namespace)
+    assert cluster.get("Service", "none", store.namespace) is None
+    cluster.apply(manifests.access(store, ACCOUNT))
+    assert eventually(lambda: cluster.apply(config_map(store)))
+    cluster.delete("Namespace", store.namespace)
+
+
+def test_nothing_can_be_applied_where_there_is_no_namespace(cluster: Cluster) -> None:
+    store = new_store()
+    with pytest.raises(StepFailed) as refused:
+        cluster.apply(manifests.access(store, ACCOUNT))
+    assert refused.value.message.code == "rejected"
+    assert store.namespace in refused.value.message.params["reason"]
+
+
+def test_the_quota_is_confirmed_after_a_while(cluster: Cluster, store: Store) -> None:
+    wanted = cluster.apply(manifests.quota(store))["spec"]["hard"]
+
+    def status() -> Manifest:
+        found = cluster.get("ResourceQuota", QUOTA, store.namespace)
+        return dict(found and found.get("status") or {})
+
+    eventually(lambda: set(status().get("used", {})) == set(wanted))
+    assert status()["hard"] == wanted
+
+
+# --- Releases --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def chart(tmp_path: Path) -> Path:
+    """The objects of a store by the names they have in our charts, and nothing else."""
+    folder = tmp_path / "shop"
+    (folder / "templates").mkdir(parents=True)
+    (folder / "Chart.yaml").write_text("apiVersion: v2\nname: shop\nversion: 0.1.0\n")
+    (folder / "values.yaml").write_text("commonLabels: {}\ncolor: blue\n")
+    (folder / "templates" / "all.yaml").write_text(CHART)
+    return folder
+
+
+CHART = """\
+{{- define "metadata" }}
+  labels: {{ .Values.commonLabels | toJson }}
+{{- end }}
+{{- define "pod" }}
+metadata:
+  labels: {{ merge (dict "app" .app) .root.Values.commonLabels | toJson }}
+  annotations: {color: {{ .root.Values.color | quote }}}
+spec:
+  securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: {{ .app }}
+      image: registry.example/shop:1
+      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+{{- end }}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .Release.Name }}-shop
+  {{- include "metadata" . }}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: {{ .Release.Name }}-shop-content
+  {{- include "metadata" . }}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}-shop
+  {{- include "metadata" . }}
+spec:
+  strategy: {type: Recreate}
+  selector: {matchLabels: {app: web}}
+  template: {{- include "pod" (dict "root" . "app" "web") | nindent 4 }}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: {{ .Release.Name }}-shop-db
+  {{- include "metadata" . }}
+spec:
+  serviceName: {{ .Release.Name }}-shop
+  selector: {matchLabels: {app: db}}
+  template: {{- include "pod" (dict "root" . "app" "db") | nindent 4 }}
+  volumeClaimTemplates:
+    - metadata: {name: data, labels: {{ .Values.commonLabels | toJson }}}
+      spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ .Release.Name }}-shop-setup-{{ .Release.Revision }}
+  {{- include "metadata" . }}
+spec:
+  template: {{- include "pod" (dict "root" . "app" "setup") | nindent 4 }}
+      restartPolicy: Never
+"""
+
+
+def release_of(
+    store: Store, chart: Path, *, color: str = "blue", may_start_over: bool = True
+) -> Release:
+    values = {"commonLabels": manifests.labels(store), "color": color}
+    return Release(RELEASE, store.namespace, chart, "0.1.0", values, may_start_over)
+
+
+def no_helm() -> None:
+    raise AssertionError("Helm runs")
+
+
+def remembered(cluster: Cluster, store: Store) -> str:
+    found = cluster.get("Namespace", store.namespace)
+    assert found is not None
+    return str(found["metadata"]["annotations"].get(RELEASE_ANNOTATION, ""))
+
+
+def test_a_release_needs_its_namespace(cluster: Cluster, chart: Path) -> None:
+    with pytest.raises(StepFailed) as refused:
+        cluster.ensure_release(release_of(new_store(), chart))
+    assert refused.value.message.code == "rejected"
+
+
+def test_a_release_brings_its_objects(cluster: Cluster, store: Store, chart: Path) -> None:
+    assert cluster.ensure_release(release_of(store, chart)) is True
+    for kind, name in (
+        ("Deployment", WEB), ("StatefulSet", DATABASE), ("Service", WEB),
+        ("Job", "store-shop-setup-1"), ("PersistentVolumeClaim", CLAIMS[0]),
+    ):  # fmt: skip
+        assert cluster.get(kind, name, store.namespace) is not None, kind
+    # This one is the StatefulSet's doing, not Helm's.
+    eventually(lambda: cluster.get("PersistentVolumeClaim", CLAIMS[1], store.namespace))
+
+
+def test_a_second_ensure_makes_no_new_revision_and_runs_no_helm(
+    side: Side, store: Store, chart: Path
+) -> None:
+    release = release_of(store, chart)
+    assert side.cluster.ensure_release(release) is True
+    assert remembered(side.cluster, store) == release.hash
+    assert side.cluster.ensure_release(release, no_helm) is False
+    assert side.revisions(store.namespace) == {1: "deployed"}
+
+
+def test_changed_values_make_one_new_revision(side: Side, store: Store, chart: Path) -> None:
+    side.cluster.ensure_release(release_of(store, chart))
+    changed = release_of(store, chart, color="red", may_start_over=False)
+    assert side.cluster.ensure_release(changed) is True
+    assert side.cluster.ensure_release(changed, no_helm) is False
+    assert side.revisions(store.namespace) == {1: "superseded", 2: "deployed"}
+    assert remembered(side.cluster, store) == changed.hash
+    assert side.cluster.get("Job", "store-shop-setup-2", store.namespace)
+    eventually(lambda: side.cluster.get("Job", "store-shop-setup-1", store.namespace) is None)
+
+
+def test_applying_the_namespace_keeps_what_is_remembered_of_the_release(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    release = release_of(store, chart)
+    cluster.ensure_release(release)
+    cluster.apply(manifests.namespace(store))
+    store.plan = "large"
+    cluster.apply(manifests.namespace(store))
+    assert remembered(cluster, store) == release.hash
+
+
+def test_an_install_that_was_cut_off_starts_over(side: Side, store: Store, chart: Path) -> None:
+    release = release_of(store, chart)
+    side.cluster.ensure_release(release)
+    before = uid_of(side.cluster.get("Deployment", WEB, store.namespace))
+    side.leave_release(store.namespace, "pending-install")
+    assert side.cluster.ensure_release(release) is True
+    assert side.revisions(store.namespace) == {1: "deployed"}
+    assert uid_of(side.cluster.get("Deployment", WEB, store.namespace)) != before
+
+
+def test_an_install_that_was_cut_off_is_not_thrown_away_once_it_holds_data(
+    side: Side, store: Store, chart: Path
+) -> None:
+    side.cluster.ensure_release(release_of(store, chart))
+    before = uid_of(side.cluster.get("Deployment", WEB, store.namespace))
+    side.leave_release(store.namespace, "pending-install")
+    with pytest.raises(StepFailed) as refused:
+        side.cluster.ensure_release(release_of(store, chart, may_start_over=False))
+    assert refused.value.message.code == "rejected"
+    assert uid_of(side.cluster.get("Deployment", WEB, store.namespace)) == before
+
+
+def test_an_upgrade_that_was_cut_off_is_taken_back_and_goes_on(
+    side: Side, store: Store, chart: Path
+) -> None:
+    side.cluster.ensure_release(release_of(store, chart))
+    before = uid_of(side.cluster.get("Deployment", WEB, store.namespace))
+    side.leave_release(store.namespace, "pending-upgrade")
+    changed = release_of(store, chart, color="red", may_start_over=False)
+    assert side.cluster.ensure_release(changed) is True
+    assert side.cluster.ensure_release(changed, no_helm) is False
+    revisions = side.revisions(store.namespace)
+    # 2 was cut off, 3 took it back, 4 went on.
+    assert max(revisions) == 4
+    assert [number for number, status in revisions.items() if status == "deployed"] == [4]
+    assert uid_of(side.cluster.get("Deployment", WEB, store.namespace)) == before
+
+
+def test_uninstalling_takes_the_release_and_keeps_the_database_disk(
+    side: Side, store: Store, chart: Path
+) -> None:
+    side.cluster.ensure_release(release_of(store, chart))
+    disk = eventually(lambda: side.cluster.get("PersistentVolumeClaim", CLAIMS[1], store.namespace))
+    side.cluster.uninstall_release(RELEASE, store.namespace)
+    assert side.revisions(store.namespace) == {}
+    eventually(lambda: side.cluster.get("Deployment", WEB, store.namespace) is None)
+    assert uid_of(side.cluster.get("PersistentVolumeClaim", CLAIMS[1], store.namespace)) == uid_of(
+        disk
+    )
+
+
+def test_what_was_uninstalled_is_installed_again(side: Side, store: Store, chart: Path) -> None:
+    release = release_of(store, chart)
+    side.cluster.ensure_release(release)
+    side.cluster.uninstall_release(RELEASE, store.namespace)
+    assert side.cluster.ensure_release(release) is True
+    assert side.revisions(store.namespace) == {1: "deployed"}
+
+
+def test_uninstalling_what_is_absent_succeeds(cluster: Cluster, store: Store) -> None:
+    cluster.uninstall_release(RELEASE, store.namespace)
+    cluster.uninstall_release(RELEASE, store.namespace)
+
+
+def test_uninstalling_where_there_is_no_namespace_any_more_succeeds(cluster: Cluster) -> None:
+    cluster.uninstall_release(RELEASE, "store-none-000000")
+
+
+# --- Looking ---------------------------------------------------------------------------------
+
+
+def test_a_namespace_with_nothing_in_it_waits_for_nothing(cluster: Cluster, store: Store) -> None:
+    assert cluster.not_ready(store.namespace) == []
+
+
+def test_it_says_what_it_waits_for_until_all_is_up(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    cluster.ensure_release(release_of(store, chart))
+    seen: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def all_up() -> bool:
+        waiting = cluster.not_ready(store.namespace)
+        seen.update({(one.code, one.params["name"]): one.params for one in waiting})
+        return not waiting
+
+    eventually(all_up)
+    assert seen["workload-starting", WEB] == {"name": WEB, "ready": 0, "wanted": 1}
+    assert seen["workload-starting", DATABASE] == {"name": DATABASE, "ready": 0, "wanted": 1}
+    assert ("job-running", "store-shop-setup-1") in seen
+
+
+def test_an_upgrade_is_waited_for_like_an_install(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    cluster.ensure_release(release_of(store, chart))
+    eventually(lambda: not cluster.not_ready(store.namespace))
+    cluster.ensure_release(release_of(store, chart, color="red"))
+    names = {one.params["name"] for one in cluster.not_ready(store.namespace)}
+    assert WEB in names
+    assert "store-shop-setup-2" in names
+    eventually(lambda: not cluster.not_ready(store.namespace))
+
+
+def test_the_evidence_is_of_one_namespace_in_kubernetes_own_shapes(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    cluster.ensure_release(release_of(store, chart))
+    eventually(lambda: not cluster.not_ready(store.namespace))
+    found = cluster.evidence(store.namespace)
+    assert set(found) == {"workloads", "pods", "jobs", "claims", "events"}
+    assert names_of(found["workloads"]) == {WEB, DATABASE}
+    assert {item["kind"] for item in found["workloads"]} == {"Deployment", "StatefulSet"}
+    assert names_of(found["jobs"]) == {"store-shop-setup-1"}
+    assert names_of(found["claims"]) == set(CLAIMS)
+    ready = [pod for pod in found["pods"] if pod["status"]["phase"] == "Running"]
+    containers = {one["name"]: one for pod in ready for one in pod["status"]["containerStatuses"]}
+    assert set(containers) == {"web", "db"}
+    assert all(one["ready"] and "running" in one["state"] for one in containers.values())
+    setup = next(pod for pod in found["pods"] if pod["status"]["phase"] == "Succeeded")
+    assert setup["metadata"]["ownerReferences"][0]["kind"] == "Job"
+    with opened(cluster) as other:
+        assert not any(cluster.evidence(other.namespace).values())
+
+
+def names_of(items: list[Manifest]) -> set[str]:
+    return {item["metadata"]["name"] for item in items}
+
+
+def test_a_claim_is_pending_first_and_then_bound(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    cluster.ensure_release(release_of(store, chart))
+
+    def bound() -> bool:
+        found = cluster.get("PersistentVolumeClaim", CLAIMS[0], store.namespace)
+        return bool(
+            found and found["status"].get("phase") == "Bound" and found["spec"]["volumeName"]
+        )
+
+    eventually(bound)
+
+
+def test_the_survey_sees_the_namespaces_of_stores_only(side: Side, store: Store) -> None:
+    foreign = f"foreign-{store.pk.hex[:6]}"
+    side.foreign_namespace(foreign)
+    seen = {found.name: found for found in side.cluster.survey()}
+    assert foreign not in seen
+    assert seen[store.namespace].uid == store.namespace_uid
+    assert seen[store.namespace].store_id == str(store.pk)
+    assert not seen[store.namespace].terminating
+
+
+# --- The end ---------------------------------------------------------------------------------
+
+
+def test_a_deleted_namespace_is_terminating_first_and_takes_everything_with_it(
+    side: Side, store: Store, chart: Path
+) -> None:
+    cluster = side.cluster
+    cluster.create(manifests.secret(store, "store-db", {"password": "one"}))
+    cluster.ensure_release(release_of(store, chart))
+    eventually(lambda: not cluster.not_ready(store.namespace))
+
+    cluster.delete("Namespace", store.namespace, uid=store.namespace_uid)
+    found = cluster.get("Namespace", store.namespace)
+    assert found is not None
+    assert found["status"]["phase"] == "Terminating"
+    assert found["metadata"]["deletionTimestamp"]
+    survey = {one.name: one for one in cluster.survey()}
+    assert survey[store.namespace].terminating
+    assert [one.code for one in cluster.leftovers(store.namespace, store.namespace_uid)] == [
+        "namespace-terminating"
+    ]
+    cluster.delete("Namespace", store.namespace, uid=store.namespace_uid)  # again: no harm
+
+    eventually(lambda: not cluster.leftovers(store.namespace, store.namespace_uid))
+    assert cluster.get("Namespace", store.namespace) is None
+    assert store.namespace not in {one.name for one in cluster.survey()}
+    assert side.revisions(store.namespace) == {}
+    assert not any(cluster.evidence(store.namespace).values())
+    for kind, name in (
+        ("Secret", "store-db"),
+        ("Deployment", WEB),
+        ("PersistentVolumeClaim", CLAIMS[1]),
+    ):
+        assert not side.exists(kind, name, store.namespace)
+
+
+def test_nothing_comes_to_be_in_a_namespace_that_is_going(
+    side: Side, store: Store, chart: Path
+) -> None:
+    side.cluster.delete("Namespace", store.namespace)
+    for verb in (side.cluster.apply, side.cluster.create):
+        with pytest.raises(NotYet):
+            verb(config_map(store))
+    with pytest.raises(NotYet):
+        side.cluster.ensure_release(release_of(store, chart))
+    assert not side.exists("ConfigMap", "note", store.namespace)
+    assert side.revisions(store.namespace) == {}
+
+
+def test_a_namespace_made_anew_is_another_one(cluster: Cluster) -> None:
+    store = new_store()
+    first = uid_of(cluster.apply(manifests.namespace(store)))
+    cluster.delete("Namespace", store.namespace, uid=first)
+    eventually(lambda: cluster.get("Namespace", store.namespace) is None)
+    second = uid_of(cluster.apply(manifests.namespace(store)))
+    assert second != first
+    assert cluster.leftovers(store.namespace, first) == []
+    cluster.delete("Namespace", store.namespace, uid=first)
+    found = cluster.get("Namespace", store.namespace)
+    assert found is not None
+    assert found["status"]["phase"] == "Active"
+    cluster.delete("Namespace", store.namespace)
+
+
+# --- The watch -------------------------------------------------------------------------------
+
+
+class Watching:
+    """A watch in a thread of its own, and what it said so far."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.seen: list[Change] = []
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run, args=(cluster,))
+
+    def run(self, cluster: Cluster) -> None:
+        for change in cluster.watch(self.over.is_set):
+            self.seen.append(change)
+
+    def saw(self, store: Store, kind: str, name: str) -> Any:
+        return eventually(lambda: Change(str(store.pk), kind, name) in self.seen)
+
+
+@contextmanager
+def watching(cluster: Cluster) -> Iterator[Watching]:
+    watch = Watching(cluster)
+    watch.thread.start()
+    try:
+        yield watch
+    finally:
+        watch.over.set()
+        watch.thread.join(timeout=10)
+    assert not watch.thread.is_alive(), "the watch goes on although it was told to stop"
+
+
+def test_a_watch_begins_with_the_empty_change_and_ends_when_told(cluster: Cluster) -> None:
+    with watching(cluster) as watch:
+        eventually(lambda: watch.seen)
+        assert watch.seen[0].store_id == ""
+        told = time.monotonic()
+    assert time.monotonic() - told < 5
+
+
+def test_a_watch_tells_what_of_a_store_got_where_it_was_going(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    with watching(cluster) as watch:
+        eventually(lambda: watch.seen)
+        cluster.apply(manifests.quota(store))
+        watch.saw(store, "ResourceQuota", QUOTA)
+        # The quota is of no use to this chart, whose pods name no sizes.
+        cluster.delete("ResourceQuota", QUOTA, store.namespace)
+        cluster.ensure_release(release_of(store, chart))
+        watch.saw(store, "Deployment", WEB)
+        watch.saw(store, "StatefulSet", DATABASE)
+        watch.saw(store, "Job", "store-shop-setup-1")
+
+
+def test_a_watch_tells_the_end_of_a_namespace(cluster: Cluster, store: Store) -> None:
+    with watching(cluster) as watch:
+        eventually(lambda: watch.seen)
+        cluster.delete("Namespace", store.namespace)
+        watch.saw(store, "Namespace", store.namespace)
