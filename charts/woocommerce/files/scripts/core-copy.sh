@@ -15,22 +15,18 @@ cp /opt/storeyard/wp-config.php "$to/wp-config.php"
 # Once only: what the owner deletes later must stay deleted. Two pods may do this at the same
 # moment, and either may be killed: each entry appears whole, by a rename, or not at all.
 seed() {
-    mkdir -p "$content/$1"
-    for source in "$from/wp-content/$1"/*; do
-        name=$(basename "$source")
-        if [ -e "$source" ] && [ ! -e "$content/$1/$name" ]; then
-            staging=$(mktemp -d "$content/.storeyard.XXXXXX")
-            chmod 755 "$staging"
-            cp -R "$source" "$staging/"
-            mv -T "$staging/$name" "$content/$1/$name" 2>/dev/null || [ -e "$content/$1/$name" ]
-            rm -rf "$staging"
-        fi
-    done
+    if [ -e "$from/wp-content/$1" ] && [ ! -e "$content/$1" ]; then
+        staging=$(mktemp -d "$content/.storeyard.XXXXXX")
+        cp -R "$from/wp-content/$1" "$staging/entry"
+        mv -T "$staging/entry" "$content/$1" 2>/dev/null || [ -e "$content/$1" ]
+        rm -rf "$staging"
+    fi
 }
 if [ ! -e "$content/.storeyard-seeded" ]; then
-    seed plugins
-    seed themes
-    cp "$from/wp-content/index.php" "$content/index.php"
+    mkdir -p "$content/plugins" "$content/themes"
+    for path in "$from"/wp-content/index.php "$from"/wp-content/plugins/* "$from"/wp-content/themes/*; do
+        seed "${path#"$from/wp-content/"}"
+    done
     touch "$content/.storeyard-seeded"
 fi
 mkdir -p "$content/uploads" "$content/upgrade" "$content/mu-plugins"
