@@ -12,7 +12,7 @@ def main() -> int:
     arguments = _arguments()
     try:
         return int(arguments.act(arguments))
-    except DevClusterError as error:
+    except (DevClusterError, OSError) as error:
         print(f"devcluster: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("devcluster: interrupted", file=sys.stderr)
@@ -46,6 +46,7 @@ def _up(arguments: argparse.Namespace) -> int:
     print(f"Cluster {cluster.name} is {'running' if started else 'running already'}.")
     print(f"  administrator  KUBECONFIG={cluster.kubeconfig}")
     print(f"  portal         KUBECONFIG={cluster.portal_kubeconfig}")
+    print(f"  kubectl, helm  {binaries()}")
     return 0
 
 

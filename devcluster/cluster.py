@@ -75,6 +75,7 @@ class DevCluster:
         try:
             self._start()
         except BaseException:
+            self._temporary = False  # The error names a log in there.
             self.stop()
             raise
         return self

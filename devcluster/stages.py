@@ -18,8 +18,13 @@ import yaml
 from devcluster.situations import SITUATIONS, Situation
 
 PREFIX = "devcluster.storeyard.dev"
-# kwok ends when one of these is 0, which a missing one is.
-OPTIONS = {"podPlayStageParallelism": 32, "nodePlayStageParallelism": 8, "nodeLeaseParallelism": 4}
+# One that is missing is 0: kwok then ends, or forgets the pods it finds at its start.
+OPTIONS = {
+    "podPlayStageParallelism": 32,
+    "nodePlayStageParallelism": 8,
+    "nodeLeaseParallelism": 4,
+    "podsOnNodeSyncParallelism": 4,
+}
 ALIVE = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
 NOT_ENDED = {"key": ".status.phase", "operator": "NotIn", "values": ["Succeeded", "Failed"]}
 NOT_READY = {
