@@ -25,7 +25,7 @@ from provisioning.cluster.base import (
     SeenNamespace,
     no_beat,
 )
-from provisioning.cluster.simulation import course, releases
+from provisioning.cluster.simulation import charts, course, releases
 from provisioning.cluster.simulation.course import Course
 from provisioning.cluster.simulation.objects import (
     ObjectFile,
@@ -227,7 +227,8 @@ class SimulatedCluster(Cluster):
 
     def uninstall(self, objects: Objects, name: str, namespace: str) -> None:
         for stored in releases.made_by(objects, name, namespace):
-            self.remove(objects, stored)
+            if charts.KEEP not in stored.annotations:
+                self.remove(objects, stored)
         History(objects, name, namespace).forget()
 
     def leave_release(self, namespace: str, name: str, status: str) -> None:

@@ -28,8 +28,8 @@ from stores.models import Store, User
 ACCOUNT = "portal-system/portal-worker"
 QUOTA = "store-quota"
 RELEASE = "store"
-WEB, DATABASE = "store-shop", "store-shop-db"
-CLAIMS = ("store-shop-content", "data-store-shop-db-0")
+WEB, DATABASE = "store-web", "store-db"
+CLAIMS = ("store-content", "data-store-db-0")
 # A bound for what comes "after a while"; nothing here takes a third of it.
 PATIENCE = 45.0
 
@@ -378,21 +378,22 @@ spec:
 apiVersion: v1
 kind: Service
 metadata:
-  name: {{ .Release.Name }}-shop
+  name: {{ .Release.Name }}-web
   {{- include "metadata" . }}
 spec: {selector: {app: web}, ports: [{port: 80}]}
 ---
 apiVersion: v1
 kind: PersistentVolumeClaim
 metadata:
-  name: {{ .Release.Name }}-shop-content
+  name: {{ .Release.Name }}-content
+  annotations: {helm.sh/resource-policy: keep}
   {{- include "metadata" . }}
 spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 ---
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {{ .Release.Name }}-shop
+  name: {{ .Release.Name }}-web
   {{- include "metadata" . }}
 spec:
   strategy: {type: Recreate}
@@ -402,10 +403,10 @@ spec:
 apiVersion: apps/v1
 kind: StatefulSet
 metadata:
-  name: {{ .Release.Name }}-shop-db
+  name: {{ .Release.Name }}-db
   {{- include "metadata" . }}
 spec:
-  serviceName: {{ .Release.Name }}-shop
+  serviceName: {{ .Release.Name }}-web
   selector: {matchLabels: {app: db}}
   template: {{- include "pod" (dict "root" . "app" "db") | nindent 4 }}
   volumeClaimTemplates:
@@ -415,7 +416,7 @@ spec:
 apiVersion: batch/v1
 kind: Job
 metadata:
-  name: {{ .Release.Name }}-shop-setup-{{ .Release.Revision }}
+  name: {{ .Release.Name }}-setup-{{ .Release.Revision }}
   {{- include "metadata" . }}
 spec:
   template: {{- include "pod" (dict "root" . "app" "setup") | nindent 4 }}
@@ -450,7 +451,7 @@ def test_a_release_brings_its_objects(cluster: Cluster, store: Store, chart: Pat
     assert cluster.ensure_release(release_of(store, chart)) is True
     for kind, name in (
         ("Deployment", WEB), ("StatefulSet", DATABASE), ("Service", WEB),
-        ("Job", "store-shop-setup-1"), ("PersistentVolumeClaim", CLAIMS[0]),
+        ("Job", "store-setup-1"), ("PersistentVolumeClaim", CLAIMS[0]),
     ):  # fmt: skip
         assert cluster.get(kind, name, store.namespace) is not None, kind
     # This one is the StatefulSet's doing, not Helm's.
@@ -474,8 +475,8 @@ def test_changed_values_make_one_new_revision(side: Side, store: Store, chart: P
     assert side.cluster.ensure_release(changed, no_helm) is False
     assert side.revisions(store.namespace) == {1: "superseded", 2: "deployed"}
     assert remembered(side.cluster, store) == changed.hash
-    assert side.cluster.get("Job", "store-shop-setup-2", store.namespace)
-    eventually(lambda: side.cluster.get("Job", "store-shop-setup-1", store.namespace) is None)
+    assert side.cluster.get("Job", "store-setup-2", store.namespace)
+    eventually(lambda: side.cluster.get("Job", "store-setup-1", store.namespace) is None)
 
 
 def test_applying_the_namespace_keeps_what_is_remembered_of_the_release(
@@ -527,17 +528,22 @@ def test_an_upgrade_that_was_cut_off_is_taken_back_and_goes_on(
     assert uid_of(side.cluster.get("Deployment", WEB, store.namespace)) == before
 
 
-def test_uninstalling_takes_the_release_and_keeps_the_database_disk(
+def test_uninstalling_takes_the_release_and_keeps_the_disks(
     side: Side, store: Store, chart: Path
 ) -> None:
-    side.cluster.ensure_release(release_of(store, chart))
-    disk = eventually(lambda: side.cluster.get("PersistentVolumeClaim", CLAIMS[1], store.namespace))
-    side.cluster.uninstall_release(RELEASE, store.namespace)
+    cluster = side.cluster
+    cluster.ensure_release(release_of(store, chart))
+
+    def disks() -> list[str]:
+        found = [cluster.get("PersistentVolumeClaim", name, store.namespace) for name in CLAIMS]
+        return [uid_of(one) for one in found if one]
+
+    eventually(lambda: len(disks()) == 2)
+    before = disks()
+    cluster.uninstall_release(RELEASE, store.namespace)
     assert side.revisions(store.namespace) == {}
-    eventually(lambda: side.cluster.get("Deployment", WEB, store.namespace) is None)
-    assert uid_of(side.cluster.get("PersistentVolumeClaim", CLAIMS[1], store.namespace)) == uid_of(
-        disk
-    )
+    eventually(lambda: cluster.get("Deployment", WEB, store.namespace) is None)
+    assert disks() == before
 
 
 def test_what_was_uninstalled_is_installed_again(side: Side, store: Store, chart: Path) -> None:
@@ -578,7 +584,7 @@ def test_it_says_what_it_waits_for_until_all_is_up(
     eventually(all_up)
     assert seen["workload-starting", WEB] == {"name": WEB, "ready": 0, "wanted": 1}
     assert seen["workload-starting", DATABASE] == {"name": DATABASE, "ready": 0, "wanted": 1}
-    assert ("job-running", "store-shop-setup-1") in seen
+    assert ("job-running", "store-setup-1") in seen
 
 
 def test_an_upgrade_is_waited_for_like_an_install(
@@ -589,7 +595,7 @@ def test_an_upgrade_is_waited_for_like_an_install(
     cluster.ensure_release(release_of(store, chart, color="red"))
     names = {one.params["name"] for one in cluster.not_ready(store.namespace)}
     assert WEB in names
-    assert "store-shop-setup-2" in names
+    assert "store-setup-2" in names
     eventually(lambda: not cluster.not_ready(store.namespace))
 
 
@@ -602,7 +608,7 @@ def test_the_evidence_is_of_one_namespace_in_kubernetes_own_shapes(
     assert set(found) == {"workloads", "pods", "jobs", "claims", "events"}
     assert names_of(found["workloads"]) == {WEB, DATABASE}
     assert {item["kind"] for item in found["workloads"]} == {"Deployment", "StatefulSet"}
-    assert names_of(found["jobs"]) == {"store-shop-setup-1"}
+    assert names_of(found["jobs"]) == {"store-setup-1"}
     assert names_of(found["claims"]) == set(CLAIMS)
     ready = [pod for pod in found["pods"] if pod["status"]["phase"] == "Running"]
     containers = {one["name"]: one for pod in ready for one in pod["status"]["containerStatuses"]}
@@ -757,7 +763,7 @@ def test_a_watch_tells_what_of_a_store_got_where_it_was_going(
         cluster.ensure_release(release_of(store, chart))
         watch.saw(store, "Deployment", WEB)
         watch.saw(store, "StatefulSet", DATABASE)
-        watch.saw(store, "Job", "store-shop-setup-1")
+        watch.saw(store, "Job", "store-setup-1")
 
 
 def test_a_watch_tells_the_end_of_a_namespace(cluster: Cluster, store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import sqlite3
 from collections.abc import Iterator
@@ -9,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from devcluster import DevCluster
 from provisioning import manifests
 from provisioning.cluster import readiness
 from provisioning.cluster.base import Change, Manifest, Release
 from provisioning.cluster.simulated import SimulatedCluster
-from provisioning.cluster.simulation import objects
+from provisioning.cluster.simulation import charts, objects
 from provisioning.cluster.simulation.objects import merge
 from provisioning.errors import ClusterUnavailable, LeaseLost, StepFailed
 from stores.models import Store, User
 
-WEB, DATABASE = "store-woocommerce", "store-woocommerce-db"
-FIRST_SETUP = "store-woocommerce-setup-1"
-CONTENT, DATA = "store-woocommerce-content", "data-store-woocommerce-db-0"
+CHART = Path(__file__).parents[2] / "charts" / "woocommerce"
+WEB, DATABASE = "store-web", "store-db"
+FIRST_SETUP = "store-setup-1"
+CONTENT, DATA = "store-content", "data-store-db-0"
 
 
 class Clock:
@@ -63,8 +67,7 @@ def opened(cluster: SimulatedCluster, name: str = "Anna’s Ceramics") -> Store:
 
 def release_of(store: Store, **values: Any) -> Release:
     values = {"commonLabels": manifests.labels(store), **values}
-    chart = Path("charts/woocommerce")
-    return Release("store", store.namespace, chart, "0.1.0", values, may_start_over=True)
+    return Release("store", store.namespace, CHART, "0.1.0", values, may_start_over=True)
 
 
 def installed(cluster: SimulatedCluster, name: str = "Anna’s Ceramics") -> Store:
@@ -125,7 +128,7 @@ def test_an_upgrade_restarts_the_shop_and_its_setup_but_not_the_database(
     store = installed(cluster)
     clock.wait(60)
     cluster.ensure_release(release_of(store, generation=2))
-    assert waiting(cluster, store) == {WEB, "store-woocommerce-setup-2"}
+    assert waiting(cluster, store) == {WEB, "store-setup-2"}
     clock.wait(5)
     assert waiting(cluster, store) == set()
 
@@ -280,6 +283,28 @@ def test_a_store_of_another_name_has_no_fault(cluster: SimulatedCluster, clock: 
 # --- Releases --------------------------------------------------------------------------------
 
 
+@pytest.mark.cluster
+def test_a_release_has_the_objects_that_the_chart_renders(devcluster: DevCluster) -> None:
+    values = {"store": {"title": "a", "url": "https://a.example.com", "host": "a.example.com"}}
+    rendered = yaml.safe_load_all(
+        devcluster.helm("template", "store", str(CHART), "--values=-", input=json.dumps(values))
+    )
+    wanted = {(one["kind"], one["metadata"]["name"]) for one in rendered if one}
+    looked_at = {"Deployment", "StatefulSet", "Job", "PersistentVolumeClaim", "Service"}
+    release = Release("store", "store-a-000000", CHART, "0.1.0", values)
+    simulated = {(one["kind"], one["metadata"]["name"]) for one in charts.objects_of(release, 1)}
+    assert simulated == {(kind, name) for kind, name in wanted if kind in looked_at}
+
+
+def test_the_disks_outlive_the_release(cluster: SimulatedCluster) -> None:
+    store = installed(cluster)
+    disks = [found(cluster, "PersistentVolumeClaim", name, store) for name in (CONTENT, DATA)]
+    cluster.uninstall_release("store", store.namespace)
+    cluster.ensure_release(release_of(store))
+    again = [found(cluster, "PersistentVolumeClaim", name, store) for name in (CONTENT, DATA)]
+    assert [one["metadata"]["uid"] for one in again] == [one["metadata"]["uid"] for one in disks]
+
+
 def test_whoever_is_stopped_while_helm_runs_leaves_the_release_pending(
     cluster: SimulatedCluster,
 ) -> None:
@@ -353,9 +378,7 @@ def test_a_new_file_gives_other_uids(path: Path, clock: Clock) -> None:
 def test_what_a_verb_refuses_leaves_nothing_behind(cluster: SimulatedCluster) -> None:
     store = installed(cluster)
     cluster.leave_release(store.namespace, "store", "pending-install")
-    kept = Release(
-        "store", store.namespace, Path("charts/woocommerce"), "0.1.0", {}, may_start_over=False
-    )
+    kept = Release("store", store.namespace, CHART, "0.1.0", {}, may_start_over=False)
     with pytest.raises(StepFailed):
         cluster.ensure_release(kept)
     assert found(cluster, "Deployment", WEB, store)

@@ -8,30 +8,32 @@ from __future__ import annotations
 from provisioning.cluster.base import Manifest, Release
 
 RELEASE_NAME = "meta.helm.sh/release-name"
-# What Kubernetes allows for the name of a Job's pods.
-JOB_NAME_MAX = 52
-
-
-def full_name(release: Release) -> str:
-    return f"{release.name}-{release.chart.name}"
+# Helm leaves what carries this when it uninstalls.
+KEEP = "helm.sh/resource-policy"
 
 
 def objects_of(release: Release, revision: int) -> list[Manifest]:
-    web = full_name(release)
-    database = f"{web}-db"
-    setup = f"{web}-setup-{revision}"[-JOB_NAME_MAX:]
+    web, database = f"{release.name}-web", f"{release.name}-db"
+    setup = f"{release.name}-setup-{revision}"
     return [
-        claim(release, f"{web}-content"),
+        content_claim(release),
         made(release, "Service", web, {"type": "ClusterIP", "ports": [{"port": 80}]}),
-        made(release, "Deployment", web, workload(release, web, "web")),
-        made(release, "StatefulSet", database, workload(release, database, "db")),
-        made(release, "Job", setup, {"backoffLimit": 6} | template(release, setup, "setup")),
+        made(release, "Service", database, {"type": "ClusterIP", "ports": [{"port": 3306}]}),
+        made(release, "Deployment", web, workload(release, "web")),
+        made(release, "StatefulSet", database, workload(release, "db")),
+        made(release, "Job", setup, {"backoffLimit": 6} | template(release, "setup")),
     ]
+
+
+def content_claim(release: Release) -> Manifest:
+    found = claim(release, f"{release.name}-content")
+    found["metadata"]["annotations"][KEEP] = "keep"
+    return found
 
 
 def database_claim(release: Release) -> Manifest:
     """From the StatefulSet's claim template: not Helm's, so it outlives the release."""
-    found = claim(release, f"data-{full_name(release)}-db-0")
+    found = claim(release, f"data-{release.name}-db-0")
     del found["metadata"]["annotations"]
     return found
 
@@ -69,15 +71,15 @@ def labels(release: Release) -> dict[str, str]:
     }
 
 
-def workload(release: Release, name: str, container: str) -> Manifest:
+def workload(release: Release, container: str) -> Manifest:
     return {
         "replicas": 1,
         "selector": {"matchLabels": {"app.kubernetes.io/component": container}},
-        **template(release, name, container),
+        **template(release, container),
     }
 
 
-def template(release: Release, name: str, container: str) -> Manifest:
+def template(release: Release, container: str) -> Manifest:
     image = f"registry.example/{release.chart.name}-{container}:{release.chart_version}"
     metadata = {"labels": {**labels(release), "app.kubernetes.io/component": container}}
     spec = {"containers": [{"name": container, "image": image}]}

@@ -95,7 +95,7 @@ def put(objects: Objects, release: Release, number: int) -> None:
     wanted = charts.objects_of(release, number)
     names = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
     for stored in made_by(objects, release.name, release.namespace):
-        if (stored.kind, stored.name) not in names:
+        if (stored.kind, stored.name) not in names and charts.KEEP not in stored.annotations:
             objects.remove(stored)
     for manifest in wanted:
         put_one(objects, manifest, number)
