@@ -34,7 +34,9 @@ log = logging.getLogger(__name__)
 # Over in a moment and rung by nobody: ask again at once, some times.
 MOMENTARY = ("quota-pending", "access-pending")
 MOMENTARY_TRIES = 40
+# When the clock looks again, should nobody ring; no event tells that a storefront answers.
 WAIT_SECONDS = 15
+UNWATCHED_SECONDS = 4
 OUTAGE_SECONDS = 10
 Outcome = OperationStep.Outcome
 
@@ -83,7 +85,7 @@ class Pass:
         if self.store.status == Status.REQUESTED and (starting := line.admit(self.lease)):
             return self.stay_in_line(starting)
         try:
-            self.run(steps.TEAR_DOWN if self.store.status == Status.DELETING else steps.PROVISION)
+            self.run_in_time()
         except NotYet as wait:
             self.wait(wait.message)
         except ClusterUnavailable as error:
@@ -92,6 +94,17 @@ class Pass:
             self.fail(error.message)
         else:
             self.settle()
+
+    def run_in_time(self) -> None:
+        """All steps; past the store's deadline, waiting is failing, and the cluster shows why."""
+        try:
+            self.run(steps.TEAR_DOWN if self.store.status == Status.DELETING else steps.PROVISION)
+        except NotYet as wait:
+            self.forgive_outage()
+            if not self.deadline_passed():
+                raise
+            evidence = self.cluster.evidence(self.store.namespace)
+            raise StepFailed(diagnosis.cause(evidence) or too_slow(wait.message)) from wait
 
     def run(self, tuple_of_steps: tuple[steps.Step, ...]) -> None:
         work = steps.Work(self.store, self.cluster, self.lease)
@@ -144,19 +157,16 @@ class Pass:
 
     def wait(self, message: Message) -> None:
         """Return; the watcher, the clock or a person rings again."""
-        if self.store.outage_since:
-            self.forgive_outage()
-        if self.deadline_passed():
-            evidence = self.cluster.evidence(self.store.namespace)
-            return self.fail(diagnosis.cause(evidence) or too_slow(message))
         self.say(message)
-        self.lease.release(orderly=True, due_at=after(WAIT_SECONDS), ring=self.momentary)
+        seconds = UNWATCHED_SECONDS if message.code == "storefront-silent" else WAIT_SECONDS
+        self.lease.release(orderly=True, due_at=after(seconds), ring=self.momentary)
 
     def wait_for_cluster(self, error: ClusterUnavailable) -> None:
         """No fault of the store's: its deadline stands still until the cluster answers."""
         log.warning("store %s: %s", self.store.pk, error)
         self.say(Message("cluster-unavailable"))
-        changes: dict[str, Any] = {} if self.store.outage_since else {"outage_since": Now()}
+        known = self.store.outage_since or self.store.is_settled
+        changes: dict[str, Any] = {} if known else {"outage_since": Now()}
         self.lease.release(orderly=True, due_at=after(OUTAGE_SECONDS), **changes)
 
     def stay_in_line(self, starting: int) -> None:
@@ -182,6 +192,8 @@ class Pass:
             self.lease.touch(message=message.as_json(), revision=F("revision") + 1)
 
     def forgive_outage(self) -> None:
+        if not self.store.outage_since:
+            return
         lasted = ExpressionWrapper(Now() - F("outage_since"), output_field=DurationField())
         self.lease.touch(deadline_at=F("deadline_at") + lasted)
         self.lease.touch(outage_since=None)
@@ -214,15 +226,21 @@ def reconcile() -> list[UUID]:
 
 def sweep_orphans(cluster: Cluster) -> list[str]:
     """Delete namespaces whose store is deleted: left by a worker that was killed after it was late."""
-    gone = {
-        str(pk): uid
-        for pk, uid in Store.objects.filter(status=Status.DELETED).values_list(
-            "pk", "namespace_uid"
-        )
-    }
+    seen_there = [seen for seen in cluster.survey() if not seen.terminating]
+    ids = [seen.store_id for seen in seen_there]
+    gone = Store.objects.filter(pk__in=filter(is_uuid, ids), status=Status.DELETED)
+    deleted = {str(pk) for pk in gone.values_list("pk", flat=True)}
     names = []
-    for seen in cluster.survey():
-        if seen.store_id in gone and not seen.terminating:
+    for seen in seen_there:
+        if seen.store_id in deleted:
             cluster.delete("Namespace", seen.name, uid=seen.uid)
             names.append(seen.name)
     return names
+
+
+def is_uuid(text: str) -> bool:
+    """A label is whatever somebody wrote there."""
+    try:
+        return bool(UUID(text))
+    except ValueError:
+        return False

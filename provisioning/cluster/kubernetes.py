@@ -70,8 +70,9 @@ class KubernetesCluster(Cluster):
                 content_type=api.APPLY,
             )
         except Conflict as error:
-            # With force, the only conflict left is the uid we asked for.
-            raise object_gone(kind, metadata["name"]) from error
+            if "uid" in metadata:  # that object is gone, or another one has its name
+                raise object_gone(kind, metadata["name"]) from error
+            raise ClusterUnavailable(f"{kind} {metadata['name']}: {error}") from error
         except NotFound as error:
             raise rejected(str(error)) from error
 
