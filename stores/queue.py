@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
+from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 CONVERGE = "provisioning.tasks.converge_store"
@@ -25,3 +26,8 @@ def ring(store_id: UUID) -> None:
 def ring_again(store_id: UUID) -> None:
     """Deliver a ring that is counted already."""
     async_task(CONVERGE, str(store_id))
+
+
+def length() -> int:
+    """How many rings are waiting for a worker, or are with one."""
+    return int(OrmQ.objects.count())

@@ -360,3 +360,10 @@ def test_the_clock_rings_what_is_due_and_nothing_else(store, cluster, work):
     work(store)
     rings.all().delete()
     assert runner.reconcile() == []
+
+
+def test_while_no_worker_runs_the_clock_does_not_fill_the_queue(store, monkeypatch):
+    monkeypatch.setattr(runner, "ENOUGH_BELLS", 3)
+    for _ in range(20):
+        runner.reconcile()
+    assert apps.get_model("django_q", "OrmQ").objects.count() <= 3 + 2 + 1
