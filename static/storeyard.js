@@ -112,3 +112,9 @@ addEventListener("DOMContentLoaded", () => {
   announce();
   setInterval(tick, 1000);
 });
+
+// What was refused is being changed: the refusal is about something that is no longer there.
+document.addEventListener("input", (event) => {
+  event.target.removeAttribute("aria-invalid");
+  event.target.closest(".field")?.querySelector(".field-error")?.remove();
+});

@@ -85,7 +85,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         return super().has_change_permission(request, obj)
 
     def save_model(
-        self, request: HttpRequest, user: User, form: forms.BaseModelForm, change: bool
+        self, request: HttpRequest, user: User, form: forms.BaseModelForm[User], change: bool
     ) -> None:
         wanted = user.max_stores
         if change:

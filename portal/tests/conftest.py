@@ -1,0 +1,99 @@
+"""Stores in every state, and people at their browsers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.db.models.functions import Now
+from django.test import Client
+
+from stores.actor import SYSTEM, Actor
+from stores.lifecycle import Status
+from stores.messages import Message
+from stores.models import Operation, OperationStep, Store, User
+from stores.services import create_store, delete_store
+
+WAITING = Message("workload-starting", {"name": "web", "ready": 0, "wanted": 1})
+FAILURE = Message("image-unavailable", {"image": "shop:none", "reason": "not found"})
+ROUTE_TO = {
+    Status.REQUESTED: (),
+    Status.PROVISIONING: (Status.PROVISIONING,),
+    Status.READY: (Status.PROVISIONING, Status.READY),
+    Status.UPDATING: (Status.PROVISIONING, Status.READY, Status.UPDATING),
+    Status.FAILED: (Status.PROVISIONING, Status.FAILED),
+    Status.DELETING: (Status.PROVISIONING, Status.READY),
+    Status.DELETED: (Status.PROVISIONING, Status.READY),
+}
+
+
+def step(store: Store, name: str, outcome: str, message: Message | None = None) -> None:
+    operation = store.operations.get(finished_at=None)
+    OperationStep.objects.create(
+        operation=operation,
+        name=name,
+        position=operation.steps.count(),
+        outcome=outcome,
+        tries=3,
+        ended_at=None if outcome in ("running", "waiting") else Now(),
+        message=message.as_json() if message else {},
+    )
+
+
+def finish(store: Store, outcome: str) -> None:
+    store.operations.open().update(finished_at=Now(), outcome=outcome)
+
+
+@pytest.fixture
+def make_store(alice: User) -> Callable[..., Store]:
+    """A store of alice's, brought to a status by the arrows of the lifecycle."""
+
+    def make(status: str = "ready", name: str = "Anna’s Ceramics", owner: User = alice) -> Store:
+        number = Store.objects.count()
+        actor = Actor(owner, "test")
+        store = create_store(actor=actor, owner=owner, name=name, address=f"shop-no-{number}")
+        step(store, "create_namespace", "done")
+        for moved in ROUTE_TO[Status(status)]:
+            if moved == Status.FAILED:
+                step(store, "wait_until_running", "failed", FAILURE)
+            store.move_to(moved, actor=SYSTEM, message=FAILURE if moved == Status.FAILED else None)
+            if store.is_settled:
+                finish(store, "failed" if moved == Status.FAILED else "succeeded")
+        if status in (Status.PROVISIONING, Status.UPDATING):
+            Operation.objects.filter(store=store).update(finished_at=None, outcome="")
+            step(store, "wait_until_running", "waiting", WAITING)
+        if status in (Status.DELETING, Status.DELETED):
+            delete_store(store, actor=actor)
+            store.refresh_from_db()
+        if status == Status.DELETED:
+            finish(store, "succeeded")
+            store.move_to(Status.DELETED, actor=SYSTEM, slot=None, deleted_at=Now())
+        return store
+
+    return make
+
+
+@pytest.fixture
+def store(make_store: Callable[..., Store]) -> Store:
+    return make_store("ready")
+
+
+def browser_of(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def at_alice(alice: User) -> Client:
+    return browser_of(alice)
+
+
+@pytest.fixture
+def at_bob(bob: User) -> Client:
+    return browser_of(bob)
+
+
+@pytest.fixture
+def at_carol(carol: User) -> Client:
+    return browser_of(carol)

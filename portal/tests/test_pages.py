@@ -1,0 +1,317 @@
+"""What people read on the pages."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import escape
+
+from portal.tests.conftest import FAILURE, browser_of
+from stores.actor import Actor
+from stores.lifecycle import Status
+from stores.models import Store, User
+from stores.services import refresh_store
+
+LIST = "/stores/"
+
+
+def read(client, url: str) -> str:
+    response = client.get(url)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+# --- List --------------------------------------------------------------------------------
+
+
+def test_somebody_new_is_offered_one_thing_to_do(at_alice):
+    page = read(at_alice, LIST)
+    assert "Create your first store" in page
+    assert page.count(reverse("store-create")) == 1
+
+
+def test_who_may_not_create_is_told_whom_to_ask(at_alice, alice):
+    User.objects.filter(pk=alice.pk).update(max_stores=0)
+    page = read(at_alice, LIST)
+    assert "Ask support for a quota" in page and "Create your first store" not in page
+
+
+def test_the_list_shows_my_stores_and_nobody_elses(at_alice, make_store, bob):
+    make_store("ready", name="Mine")
+    make_store("ready", name="Of bob", owner=bob)
+    page = read(at_alice, LIST)
+    assert "Mine" in page and "Of bob" not in page
+
+
+def test_the_list_shows_the_quota(at_alice, make_store):
+    make_store("ready")
+    make_store("deleted")
+    assert "1 of 3 stores" in read(at_alice, LIST)
+
+
+def test_search_looks_in_names_and_addresses(at_alice, make_store):
+    store = make_store("ready", name="Tea house")
+    make_store("ready", name="Coffee bar")
+    for query in ("TEA", store.address, store.host, store.url):
+        page = read(at_alice, f"{LIST}?q={query}")
+        assert "Tea house" in page and "Coffee bar" not in page, query
+
+
+def test_a_search_that_finds_nothing_says_so_and_is_escaped(at_alice, store):
+    page = read(at_alice, f"{LIST}?q=%3Cscript%3Ealert(1)%3C/script%3E")
+    assert "Nothing found" in page and "<script>alert" not in page
+    assert escape("<script>alert(1)</script>") in page
+
+
+def test_the_status_filter_keeps_the_search(at_alice, make_store):
+    make_store("failed", name="Tea house")
+    make_store("ready", name="Coffee bar")
+    page = read(at_alice, f"{LIST}?status=failed")
+    assert "Tea house" in page and "Coffee bar" not in page
+    assert "?q=bar&amp;status=ready" in read(at_alice, f"{LIST}?q=bar")
+
+
+def test_deleted_stores_are_shown_only_when_asked_for(at_alice, make_store):
+    make_store("deleted", name="Long gone")
+    make_store("ready", name="Alive")
+    assert "Long gone" not in read(at_alice, LIST)
+    assert "Long gone" in read(at_alice, f"{LIST}?status=deleted")
+
+
+@pytest.mark.parametrize("query", ["status=nonsense", "page=-3", "page=x", "page=99", "q=%00"])
+def test_an_address_that_makes_no_sense_shows_the_list(query, at_alice, store):
+    assert store.name in read(at_alice, f"{LIST}?{query}")
+
+
+def test_the_list_has_25_stores_a_page_newest_first(at_alice, alice, make_store):
+    User.objects.filter(pk=alice.pk).update(max_stores=100)
+    alice.refresh_from_db()
+    for number in range(27):
+        made = make_store("requested", name=f"Number {number:02}")
+        age = timedelta(minutes=100 - number)
+        Store.objects.filter(pk=made.pk).update(created_at=timezone.now() - age)
+    first, second = read(at_alice, LIST), read(at_alice, f"{LIST}?page=2")
+    assert first.index("Number 26") < first.index("Number 25") < first.index("Number 02")
+    assert "Number 01" not in first and "?page=2" in first
+    assert "Number 01" in second and "Number 00" in second and "26–27 of 27" in second
+
+
+def test_the_list_takes_as_many_queries_for_25_stores_as_for_one(
+    at_alice, alice, make_store, django_assert_num_queries, django_assert_max_num_queries
+):
+    User.objects.filter(pk=alice.pk).update(max_stores=100)
+    alice.refresh_from_db()
+    make_store("provisioning")
+    with django_assert_max_num_queries(10) as one:
+        read(at_alice, LIST)
+    for _ in range(24):
+        make_store("provisioning")
+    with django_assert_num_queries(len(one.captured_queries)):
+        read(at_alice, LIST)
+
+
+# --- One store ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", Status.values)
+def test_every_status_has_a_page_that_names_it(status, at_alice, make_store):
+    store = make_store(status)
+    page = read(at_alice, store.get_absolute_url())
+    assert store.get_status_display() in page and escape(store.name) in page
+    assert store.get_status_display() in read(at_alice, f"{LIST}?status={status}")
+
+
+def test_a_ready_store_can_be_opened_and_its_admin_too(at_alice, store):
+    page = read(at_alice, store.get_absolute_url())
+    assert f'href="{store.url}"' in page and f'href="{store.admin_url}"' in page
+
+
+def test_a_store_that_is_not_ready_has_no_link_that_leads_nowhere(at_alice, make_store):
+    store = make_store("provisioning")
+    page = read(at_alice, store.get_absolute_url())
+    assert store.url in page and f'href="{store.url}"' not in page
+
+
+def test_the_timeline_shows_what_is_done_what_waits_and_what_comes(at_alice, make_store):
+    page = read(at_alice, make_store("provisioning").get_absolute_url())
+    assert "web is starting: 0 of 1 ready." in page and "3 tries" in page
+    assert page.index("Create namespace") < page.index("Wait until running")
+    assert page.index("Wait until running") < page.index("Check storefront")
+    assert "To come" in page
+
+
+def test_a_failure_is_said_prominently_and_can_be_retried(at_alice, make_store):
+    store = make_store("failed")
+    page = read(at_alice, store.get_absolute_url())
+    assert page.index("This store could not be finished") < page.index("Addresses")
+    assert escape(str(FAILURE)) in page and str(store.pk) in page
+    assert f'action="{reverse("store-retry", args=[store.pk])}"' in page
+
+
+@pytest.mark.parametrize(
+    ("status", "possible"),
+    [
+        ("requested", {"delete"}),
+        ("provisioning", {"delete"}),
+        ("ready", {"refresh", "delete"}),
+        ("updating", {"delete"}),
+        ("failed", {"retry", "delete"}),
+        ("deleting", set()),
+        ("deleted", set()),
+    ],
+)
+def test_a_button_is_there_only_while_it_works_and_else_says_why(
+    status, possible, at_alice, make_store
+):
+    page = read(at_alice, make_store(status).get_absolute_url())
+    assert {
+        code for code in ("retry", "refresh", "delete") if f'id="do-{code}"' in page
+    } == possible
+    assert page.count("disabled aria-describedby") == 3 - len(possible)
+    if "retry" not in possible:
+        assert "Only a failed store can be retried; this one is " in page
+
+
+def test_the_history_says_who_did_what(at_alice, store, carol):
+    refresh_store(store, actor=Actor(carol, "admin"))
+    page = read(at_alice, store.get_absolute_url())
+    assert "<strong>You</strong> asked for this store" in page
+    assert "<strong>carol (support)</strong> asked for a refresh" in page
+    assert "<strong>Storeyard</strong> found the store ready" in page
+
+
+def test_earlier_operations_are_kept_folded(at_alice, store, as_alice):
+    refresh_store(store, actor=as_alice)
+    page = read(at_alice, store.get_absolute_url())
+    assert "What went on earlier (1)" in page and "<details" in page
+
+
+def test_a_name_that_is_html_is_shown_as_text(at_alice, make_store):
+    name = "<script>alert('x')</script><b>Shop"
+    store = make_store("ready", name=name)
+    delete_page = reverse("store-delete", args=[store.pk])
+    for url in (LIST, store.get_absolute_url(), delete_page):
+        page = read(at_alice, url)
+        assert "<script>alert" not in page and "<b>Shop" not in page
+        assert escape(name) in page
+
+
+# --- Retry, refresh, delete --------------------------------------------------------------
+
+
+def test_retry_and_refresh_do_what_they_say(at_alice, make_store):
+    for status, verb, becomes in (
+        ("failed", "store-retry", "requested"),
+        ("ready", "store-refresh", "updating"),
+    ):
+        store = make_store(status)
+        response = at_alice.post(reverse(verb, args=[store.pk]), follow=True)
+        assert response.redirect_chain == [(store.get_absolute_url(), 302)]
+        store.refresh_from_db()
+        assert store.status == becomes
+        event = store.audit_events.get(action__in=["store.ask_retry", "store.ask_refresh"])
+        assert event.via == "portal" and event.address == "127.0.0.1" and event.request_id
+
+
+def test_what_is_not_possible_now_is_refused_in_words(at_alice, make_store):
+    store = make_store("provisioning")
+    response = at_alice.post(reverse("store-retry", args=[store.pk]), follow=True)
+    assert "Only a failed store can be retried; this one is provisioning." in (
+        response.content.decode()
+    )
+
+
+def test_somebody_faster_is_no_server_error(at_alice, store, monkeypatch):
+    real = Store.move_to
+
+    def late(self, *args, **kwargs):
+        Store.objects.filter(pk=self.pk).update(status="deleting", fence=F("fence") + 1)
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Store, "move_to", late)
+    response = at_alice.post(reverse("store-refresh", args=[store.pk]), follow=True)
+    assert "The store changed at the same moment" in response.content.decode()
+
+
+def test_deleting_lists_what_goes_and_asks_for_the_address(at_alice, store):
+    page = read(at_alice, reverse("store-delete", args=[store.pk]))
+    for word in ("shop", "database", "disks", store.host, "held for you for 30 days"):
+        assert word in page
+
+
+@pytest.mark.parametrize("typed", ["", "wrong", "SHOP-NO-0", "Anna’s Ceramics"])
+def test_the_wrong_address_deletes_nothing(typed, at_alice, store):
+    response = at_alice.post(reverse("store-delete", args=[store.pk]), {"address": typed})
+    assert "That is not this store" in response.content.decode()
+    store.refresh_from_db()
+    assert store.status == "ready"
+
+
+def test_the_right_address_deletes(at_alice, store):
+    url = reverse("store-delete", args=[store.pk])
+    response = at_alice.post(url, {"address": store.address}, follow=True)
+    assert "The store is being deleted." in response.content.decode()
+    store.refresh_from_db()
+    assert store.status == "deleting"
+    again = at_alice.post(url, {"address": store.address}, follow=True)
+    assert "This store is already being deleted." in again.content.decode()
+    assert store.operations.filter(kind="delete").count() == 1
+
+
+def test_a_deleted_store_keeps_its_page(at_alice, make_store):
+    page = read(at_alice, make_store("deleted").get_absolute_url())
+    assert "Deletion" in page and "asked to delete the store" in page
+
+
+# --- The platform ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", [LIST, "/stores/new/", "/login/", "/nowhere/"])
+def test_every_page_says_that_the_cluster_is_simulated(url, at_alice, client, store, settings):
+    settings.CLUSTER = "simulated"
+    visitor = client if url == "/login/" else at_alice
+    assert "no real store is made" in visitor.get(url).content.decode()
+    settings.CLUSTER = "kubernetes"
+    assert "no real store is made" not in visitor.get(url).content.decode()
+
+
+def test_every_page_says_that_the_cluster_cannot_be_reached(at_alice, store, bob, make_store):
+    urls = [LIST, "/stores/new/", store.get_absolute_url()]
+    assert not any("cannot be reached" in read(at_alice, url) for url in urls)
+    waiting = make_store("provisioning", owner=bob)
+    Store.objects.filter(pk=waiting.pk).update(outage_since=timezone.now())
+    for url in urls:
+        assert read(at_alice, url).count("The cluster cannot be reached") == 1, url
+
+
+def test_support_staff_find_their_way(at_carol, at_alice, store):
+    assert reverse("admin:index") in read(at_carol, LIST)
+    assert reverse("admin:index") not in read(at_alice, LIST)
+
+
+def test_a_page_that_is_not_there_gives_a_reference(at_alice):
+    response = at_alice.get("/stores/nothing-here/")
+    assert response.status_code == 404
+    assert response["X-Request-ID"] in response.content.decode()
+
+
+def test_a_fault_of_ours_gives_a_reference_and_no_details(alice, store, monkeypatch):
+    client = browser_of(alice)
+    client.raise_request_exception = False
+
+    def broken(*args, **kwargs):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("portal.views.history", broken)
+    response = client.get(store.get_absolute_url())
+    assert response.status_code == 500
+    page = response.content.decode()
+    assert response["X-Request-ID"] in page and "secret detail" not in page
+
+
+def test_times_are_relative_to_read_and_exact_to_point_at(at_alice, store):
+    Store.objects.filter(pk=store.pk).update(created_at=timezone.now() - timedelta(hours=2))
+    page = read(at_alice, store.get_absolute_url())
+    assert "2 hours ago</time>" in page and ' UTC" data-ago>' in page
