@@ -212,9 +212,7 @@ def by_whom(port: int) -> str:
 
 def set_up(port: int, kind: str, environment: dict[str, str]) -> str:
     """The database and the logins. Returns what to say once the portal answers."""
-    run([*MANAGE, "migrate", "--verbosity", "0"], environment)
-    run([*MANAGE, "setup_schedules"], environment, read=True)
-    passwords = json.loads(run([*MANAGE, "demo_logins"], environment, read=True))
+    passwords = json.loads(run([*MANAGE, "demo_setup"], environment, read=True))
     return (
         f"\n  Storeyard is running:  http://localhost:{port}   (cluster: {kind})\n\n"
         f"    user  demo    password  {passwords['demo']}   owns stores\n"

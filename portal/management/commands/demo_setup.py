@@ -1,7 +1,8 @@
-"""The two people of the demo. Their passwords are made once and kept beside the demo's data."""
+"""The demo's database and its two people; their passwords are made once and kept beside the data."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from stores.models import User
@@ -26,11 +28,13 @@ PEOPLE: dict[str, dict[str, Any]] = {
 
 
 class Command(BaseCommand):
-    help = "Make the logins of the demo and print them as JSON. Repeating it is harmless."
+    help = "Set up the demo and print its logins as JSON. Repeating it is harmless."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.PRODUCTION:
-            raise CommandError("Logins for a demo are not made in production (PRODUCTION is set).")
+            raise CommandError("A demo is not set up in production: PRODUCTION is set.")
+        call_command("migrate", verbosity=0)
+        call_command("setup_schedules", stdout=io.StringIO())
         passwords = kept_passwords(settings.RUN_DIR / "logins.json")
         for name, fields in PEOPLE.items():
             user = User.objects.filter(username=name).first() or User(username=name, **fields)
