@@ -135,7 +135,7 @@ class Api:
         )
         # The client serialises plain JSON itself and takes anything else as text.
         plain = content_type == "application/json"
-        payload = body if body is None or plain else json.dumps(body)
+        payload = body if body is None or plain else as_yaml(body)
         try:
             return self.client.call_api(
                 method, url, header_params=headers, body=payload, _request_timeout=timeout
@@ -160,6 +160,16 @@ class Api:
             if not metadata.get("continue"):
                 return items, metadata.get("resourceVersion", "")
             query["continue"] = metadata["continue"]
+
+
+def as_yaml(value: Any) -> bytes:
+    """JSON that is read as YAML too, which knows no surrogate pairs: what lies beyond the basic
+    plane (emoji) stays as it is, the rest is escaped (YAML takes not every character as it is).
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return re.sub(
+        r"[^\x20-\x7e\U00010000-\U0010ffff]", lambda found: f"\\u{ord(found[0]):04x}", text
+    ).encode()
 
 
 def refusal(status: int, data: bytes, what: str) -> Exception:

@@ -7,7 +7,6 @@ taken as proof; the release's record is read again (kubernetes.py).
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -17,7 +16,7 @@ import tempfile
 import time
 from typing import Any
 
-from provisioning.cluster.api import denial
+from provisioning.cluster.api import as_yaml, denial
 from provisioning.cluster.base import Beat, Release, no_beat
 from provisioning.errors import ClusterMisconfigured, ClusterUnavailable, NotYet, StepFailed
 from stores.messages import Message
@@ -101,7 +100,7 @@ class Helm:
                 start_new_session=True,
             )
             try:
-                said = self.finish(process, json.dumps(values or {}).encode(), beat)
+                said = self.finish(process, as_yaml(values or {}), beat)
             except BaseException:
                 # Also the queue's timeout, which is a SystemExit.
                 stop(process)
