@@ -206,13 +206,15 @@ def test_what_the_owner_changed_stays_changed(shop: Shop) -> None:
 
 def test_a_run_that_dies_after_any_call_is_finished_by_the_next(shop: Shop) -> None:
     succeeded(shop.set_up())
-    complete, number = shop.snapshot(), len(shop.calls())
-    for last in range(1, number):
+    complete, calls = shop.snapshot(), shop.calls()
+    for last, call in enumerate(calls[:-1], start=1):
+        if re.search(r" (is-\w+|list|get)( |$)", call):
+            continue  # it changed nothing: the call before it left the same shop
         shop.start_over()
         assert shop.set_up(WP_KILL_AFTER=str(last)).returncode == -9
-        assert shop.option("storeyard_setup_done") is None, f"marked as done after call {last}"
+        assert shop.option("storeyard_setup_done") is None, f"marked as done after {call}"
         succeeded(shop.set_up())
-        assert shop.snapshot() == complete, f"another shop after dying at call {last}"
+        assert shop.snapshot() == complete, f"another shop after dying at {call}"
 
 
 def test_an_installation_that_died_before_its_administrator_gets_one(shop: Shop) -> None:
@@ -277,6 +279,7 @@ def test_a_database_that_goes_away_never_makes_a_later_run_look_like_the_first(s
     done = shop.set_up()
     wp.write_text(whole)
     assert done.returncode != 0 and shop.snapshot() == before
+    assert steps(done) == FIRST_RUN[:3]
 
 
 def test_a_failing_step_ends_the_run_and_is_named(shop: Shop) -> None:

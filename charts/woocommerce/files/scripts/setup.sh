@@ -47,10 +47,12 @@ update_core_database() { wp core update-db; }
 install_extension() { # plugin|theme, name, version
     local have
     have=$(wp "$1" list --name="$2" --field=version)
-    if newer "$3" "$have"; then
-        wp "$1" install "$2" --version="$3" --force
+    if [ "$have" = "$3" ]; then
+        return
     elif newer "$have" "$3"; then
         say "kept $have"
+    else
+        wp "$1" install "$2" --version="$3" --force
     fi
 }
 
