@@ -1,0 +1,2 @@
+class BenchError(Exception):
+    """The run cannot go on; the text says why."""
