@@ -26,8 +26,8 @@ from stores.actor import Actor
 from stores.lifecycle import Status
 from stores.models import Store, User
 
-# Long enough for a laden machine to renew it in time, short enough to wait for its end.
-LEASE_SECONDS = 3
+# Tests that wait for the end of one take less.
+LEASE_SECONDS = 10
 PATIENCE_SECONDS = 90.0
 TEST = Actor(None, "test")
 # Whatever becomes of the test process, the pipe it holds is closed then, and the group dies. The
