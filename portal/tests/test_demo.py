@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -69,7 +70,15 @@ class Demo:
         return found
 
     def manage(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return manage(*words, STOREYARD_RUN_DIR=str(self.folder / "demo-simulated"))
+        """As a person does in another terminal, with what the demo printed."""
+        line = ". {} && exec {} manage.py {}".format(
+            shlex.quote(str(self.folder / "demo-simulated" / "environment")),
+            shlex.quote(sys.executable), shlex.join(words),
+        )  # fmt: skip
+        return subprocess.run(
+            ["sh", "-c", line], capture_output=True, text=True, cwd=settings.BASE_DIR, check=False,
+            env=clean_environment(), timeout=120,
+        )  # fmt: skip
 
 
 def manage(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -174,7 +183,7 @@ def test_its_files_are_styled(demo: Demo) -> None:
 
 
 def test_secrets_are_for_nobody_else(demo: Demo) -> None:
-    for name in ("secret-key", "logins.json"):
+    for name in ("secret-key", "logins.json", "environment"):
         assert (demo.folder / "demo-simulated" / name).stat().st_mode & 0o077 == 0
 
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 from django.conf import settings
@@ -57,10 +58,11 @@ class Command(BaseCommand):
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: stopping.set())
-        environment = {**os.environ, **CLUSTERS[kind](), "DEBUG": "false"}
+        own = {**CLUSTERS[kind](), "DEBUG": "false"}
+        environment = {**os.environ, **own}
         # The demo's data stay with the demo, whatever database is named outside.
         environment.pop("DATABASE_URL", None)
-        greeting = set_up(port, kind, environment)
+        greeting = set_up(port, kind, environment, write_environment(own))
         children = [
             Child("web", gunicorn(port), for_web(environment)),
             Child("worker", [*MANAGE, "run_worker"], environment),
@@ -153,9 +155,14 @@ def kept(name: str) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = folder / "secret-key"
     if not key.exists():
-        with open(os.open(key, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        with private(key) as file:
             file.write(secrets.token_urlsafe(50))
     return {"STOREYARD_RUN_DIR": str(folder), "SECRET_KEY": key.read_text()}
+
+
+def private(path: Path) -> TextIO:
+    """A new file that only we can read."""
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
 
 
 def for_web(environment: dict[str, str]) -> dict[str, str]:
@@ -210,14 +217,24 @@ def by_whom(port: int) -> str:
     return ""
 
 
-def set_up(port: int, kind: str, environment: dict[str, str]) -> str:
+def write_environment(own: dict[str, str]) -> Path:
+    """For a shell that wants to run commands on the demo's data."""
+    path = Path(own["STOREYARD_RUN_DIR"]) / "environment"
+    with private(path) as file:
+        file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in own.items())
+    return path
+
+
+def set_up(port: int, kind: str, environment: dict[str, str], shell: Path) -> str:
     """The database and the logins. Returns what to say once the portal answers."""
     passwords = json.loads(run([*MANAGE, "demo_setup"], environment, read=True))
     return (
         f"\n  Storeyard is running:  http://localhost:{port}   (cluster: {kind})\n\n"
         f"    user  demo    password  {passwords['demo']}   owns stores\n"
         f"    user  staff   password  {passwords['staff']}   support team: "
-        f"http://localhost:{port}/admin/\n\n  Ctrl-C stops it.\n"
+        f"http://localhost:{port}/admin/\n\n"
+        f"  In another terminal:  . {short(shell)} && {short(MANAGE[0])} manage.py list_stores\n"
+        "  Ctrl-C stops it.\n"
     )
 
 
