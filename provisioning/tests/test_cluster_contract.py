@@ -721,7 +721,7 @@ class Watching:
     def __init__(self, cluster: Cluster) -> None:
         self.seen: list[Change] = []
         self.over = threading.Event()
-        self.thread = threading.Thread(target=self.run, args=(cluster,))
+        self.thread = threading.Thread(target=self.run, args=(cluster,), daemon=True)
 
     def run(self, cluster: Cluster) -> None:
         for change in cluster.watch(self.over.is_set):
