@@ -13,12 +13,6 @@ DEBIAN_PACKAGES = "apache2 libapache2-mod-php php-cli php-mysql mariadb-server"
 DEBIAN_PROGRAMS = ("apache2", "php", "mariadbd", "mariadb-install-db", "mariadb", "setpriv")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "debian: runs what the containers run, on Debian's own packages"
-    )
-
-
 def needs(what: str, how: str) -> None:
     """Skip because ``what`` is missing, saying how to get it; fail where CI requires it."""
     if what in os.environ.get("STOREYARD_REQUIRE", "").split(","):
