@@ -10,6 +10,7 @@ from uuid import UUID
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.cache import add_never_cache_headers
 from django_htmx.http import HttpResponseClientRedirect
 
 from stores.actor import Actor
@@ -24,7 +25,11 @@ def signed_in(view: View) -> View:
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.user.is_authenticated:
-            return view(request, *args, **kwargs)
+            response = view(request, *args, **kwargs)
+            # Nobody keeps a copy: not for the next person at this browser, and a form that was
+            # sent must not come back to be sent again.
+            add_never_cache_headers(response)
+            return response
         if request.htmx:
             # The whole page goes there: a login page swapped into a fragment would be a trap.
             page = request.htmx.current_url_abs_path or reverse("store-list")

@@ -11,7 +11,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from portal import listing
@@ -62,8 +61,6 @@ def store_rows(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
-# Else “back” would show the form that was sent already, and sending it makes nothing new.
-@never_cache
 def store_create(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         refusal = why_no_store(request.user)

@@ -152,6 +152,14 @@ def test_a_locked_account_cannot_go_on(alice, store):
     assert client.get(store.get_absolute_url()).status_code == 302
 
 
+def test_no_copy_of_a_persons_pages_is_kept(store, at_alice):
+    for route in STORE_ROUTES:
+        response = at_alice.get(address(route, store.pk))
+        if response.status_code == 200:
+            kept = response["Cache-Control"]
+            assert "no-store" in kept and "private" in kept
+
+
 def test_the_health_page_asks_no_database(client):
     # No fixture gives this test a database: any query would fail it.
     response = client.get(reverse("healthz"))
