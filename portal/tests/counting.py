@@ -1,0 +1,60 @@
+"""A pytest plugin for CI: what really ran, by mark, and a failure where a mark did not run at all.
+
+    STOREYARD_MUST_RUN=browser,debian STOREYARD_TOTALS=file pytest -p portal.tests.counting
+
+A test on PostgreSQL is one that uses the database while DATABASE_URL names PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+MARKS = ("browser", "cluster", "debian", "postgres")
+outcomes: Counter[str] = Counter()
+ran: Counter[str] = Counter()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
+        return
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(fixtures):
+            item.add_marker("postgres")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when != "call" and report.passed:
+        return
+    outcomes[report.outcome] += 1
+    if report.when == "call" and report.outcome != "skipped":
+        ran.update(mark for mark in MARKS if mark in report.keywords)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workerinput"):  # the reports come together in xdist's controller
+        return
+    if did_not_run() and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if path := os.environ.get("STOREYARD_TOTALS"):
+        with Path(path).open("a") as file:
+            file.write(json.dumps({"outcomes": outcomes, "ran": ran}) + "\n")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    counts = ", ".join(f"{mark} {ran[mark]}" for mark in MARKS)
+    terminalreporter.write_line(f"ran by mark: {counts}")
+    for mark in did_not_run():
+        terminalreporter.write_line(f"ERROR: no test with the mark {mark} ran", red=True)
+
+
+def did_not_run() -> list[str]:
+    required = os.environ.get("STOREYARD_MUST_RUN", "").split(",")
+    return [mark for mark in required if mark and not ran[mark]]
