@@ -26,6 +26,8 @@ from stores.messages import Message
 
 # An apply drops what the same manager does not repeat, so the annotation has one of its own.
 RELEASE_MANAGER = "storeyard-release"
+# How the API server refuses to turn one object into another of the same name.
+UID_DIFFERS = "metadata.uid: Invalid value"
 PENDING = ("pending-upgrade", "pending-rollback")
 UNFINISHED = ("pending-install", "uninstalling")
 
@@ -75,6 +77,10 @@ class KubernetesCluster(Cluster):
             raise ClusterUnavailable(f"{kind} {metadata['name']}: {error}") from error
         except NotFound as error:
             raise rejected(str(error)) from error
+        except StepFailed as error:
+            if "uid" in metadata and UID_DIFFERS in str(error):
+                raise object_gone(kind, metadata["name"]) from error
+            raise
 
     def create(self, manifest: Manifest) -> Manifest:
         kind, metadata = manifest["kind"], manifest["metadata"]
@@ -180,7 +186,8 @@ class KubernetesCluster(Cluster):
         )
 
     def uninstall_release(self, name: str, namespace: str, beat: Beat = no_beat) -> None:
-        if self.revisions(name, namespace):
+        # In a namespace that is gone we have no rights either, and would wait for them for ever.
+        if self.get("Namespace", namespace) and self.revisions(name, namespace):
             self.helm.uninstall(name, namespace, beat)
 
     # --- Looking -------------------------------------------------------------------------
