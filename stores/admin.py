@@ -133,6 +133,8 @@ class StoreAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         "=id", "name", "address", "namespace", "owner__username", "owner__email",
     )  # fmt: skip
     inlines = (OperationInline,)
+    # The portal shows a store to its owner only.
+    view_on_site = False
     actions = ("retry", "refresh", "delete_stores")
     fieldsets = (
         (None, {"fields": ("id", "name", "owner", "status", "status_since", "sentence", "trail")}),

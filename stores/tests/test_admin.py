@@ -222,6 +222,23 @@ def change_user_status(client: Client, user: User) -> int:
     return client.post(url, {"username": user.username, "is_superuser": "on"}).status_code
 
 
+# --- The platform ------------------------------------------------------------------------
+
+
+def test_staff_are_told_of_a_simulated_cluster_and_of_an_outage(at_carol, store, settings):
+    page = at_carol.get(STORES).content.decode()
+    assert "no real store is made" in page and "cannot be reached" not in page
+    settings.CLUSTER = "kubernetes"
+    Store.objects.filter(pk=store.pk).update(outage_since=Now())
+    page = at_carol.get(STORES).content.decode()
+    assert "no real store is made" not in page and "cannot be reached since" in page
+
+
+def test_no_link_leads_staff_to_a_page_they_may_not_see(at_carol, store):
+    page = at_carol.get(f"{STORES}{store.pk}/change/").content.decode()
+    assert "View on site" not in page
+
+
 # --- What is not there -------------------------------------------------------------------
 
 
