@@ -16,6 +16,8 @@ from stores.models import Store
 
 CHARTS = Path(settings.BASE_DIR) / "charts"
 RELEASE_NAME = "store"
+# What the chart allows its setup Job.
+SETUP_SECONDS = (60, 599)
 SALTS = ("auth", "secure-auth", "logged-in", "nonce")
 
 
@@ -126,8 +128,7 @@ def woocommerce_values(store: Store) -> dict[str, Any]:
             "port": settings.STORE_MAIL_PORT,
             "from": settings.STORE_MAIL_FROM,
         },
-        # Ends before the store's own deadline, so that it is the Job that says what went wrong.
-        "setup": {"activeDeadlineSeconds": max(settings.PROVISION_SECONDS - 120, 60)},
+        "setup": {"activeDeadlineSeconds": setup_seconds()},
         "web": {},
         "content": {},
         "mariadb": {"storage": {}},
@@ -141,6 +142,11 @@ def woocommerce_values(store: Store) -> dict[str, Any]:
             "storageClass": settings.STORE_STORAGE_CLASS,
         }
     return values
+
+
+def setup_seconds() -> int:
+    """Less than the store's own deadline, so that it is the Job that says what went wrong."""
+    return min(max(settings.PROVISION_SECONDS - 120, SETUP_SECONDS[0]), SETUP_SECONDS[1])
 
 
 def exposure() -> dict[str, Any]:
