@@ -238,6 +238,11 @@ def set_up(port: int, kind: str, environment: dict[str, str], shell: Path) -> st
     )
 
 
+def short(path: Path | str) -> str:
+    """As seen from where the person stands, unless that is longer."""
+    return min(str(path), os.path.relpath(path), key=len)
+
+
 def run(
     command: list[str], environment: dict[str, str] | None = None, *, read: bool = False
 ) -> str:
