@@ -1,7 +1,5 @@
 """The named people, and what every test may ask for."""
 
-import os
-
 import pytest
 
 from stores.actor import Actor
@@ -10,13 +8,6 @@ from stores.models import User
 pytest_plugins = ["provisioning.tests.cluster_fixtures"]
 
 PASSWORD = "correct horse battery staple"
-
-
-def needs(what: str, how: str) -> None:
-    """Skip because ``what`` is missing, saying how to get it; fail where CI requires it."""
-    if what in os.environ.get("STOREYARD_REQUIRE", "").split(","):
-        pytest.fail(f"{what} is required here and missing: {how}")
-    pytest.skip(f"{what} is missing: {how}")
 
 
 @pytest.fixture(autouse=True)

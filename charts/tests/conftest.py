@@ -9,15 +9,11 @@ import pytest
 from chart_kit import Chart
 from pod_kit import Pod, make_data_directory, remove, temporary_folder
 
+from devcluster.build import binaries, built
+from devcluster.testing import needs
+
 DEBIAN_PACKAGES = "apache2 libapache2-mod-php php-cli php-mysql mariadb-server"
 DEBIAN_PROGRAMS = ("apache2", "php", "mariadbd", "mariadb-install-db", "mariadb", "setpriv")
-
-
-def needs(what: str, how: str) -> None:
-    """Skip because ``what`` is missing, saying how to get it; fail where CI requires it."""
-    if what in os.environ.get("STOREYARD_REQUIRE", "").split(","):
-        pytest.fail(f"{what} is required here and missing: {how}")
-    pytest.skip(f"{what} is missing: {how}")
 
 
 @pytest.fixture(scope="session")
@@ -30,10 +26,6 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Chart:
 
 
 def helm_of_the_devcluster() -> str | None:
-    try:
-        from devcluster.build import binaries, built
-    except ImportError:
-        return None
     # Compiling it takes minutes: that is asked for, not a surprise.
     return shutil.which("helm", path=str(binaries())) if built() else None
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.conf import settings
 
-from conftest import PASSWORD, needs
+from conftest import PASSWORD
+from devcluster.testing import needs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -1,21 +1,18 @@
 """The real control plane for tests that carry the mark ``cluster``."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from devcluster import DevCluster, binaries
-from devcluster.build import built
+from devcluster.testing import require_programs
 from provisioning.cluster.kubernetes import KubernetesCluster
 
 
 @pytest.fixture(scope="session")
 def devcluster() -> Iterator[DevCluster]:
     """One control plane for all tests of a run; each test has namespaces of its own."""
-    required = "cluster" in os.environ.get("STOREYARD_REQUIRE", "").split(",")
-    if not built() and not required:
-        pytest.skip("the control plane is not built: run `make cluster`")
+    require_programs()
     # Pods take a moment, so that a test can see what it waits for.
     with DevCluster(ready_after="1s") as cluster:
         yield cluster
