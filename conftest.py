@@ -4,10 +4,9 @@ import pytest
 
 from stores.actor import Actor
 from stores.models import User
+from stores.tests.people import PASSWORD
 
 pytest_plugins = ["provisioning.tests.cluster_fixtures"]
-
-PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(autouse=True)

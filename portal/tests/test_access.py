@@ -11,6 +11,7 @@ from django.urls import reverse
 from portal.tests.conftest import browser_of
 from portal.tests.routes import address, all_addresses, names_of_plain_routes, names_of_store_routes
 from stores.models import AuditEvent
+from stores.tests.people import PASSWORD
 
 STORE_ROUTES = names_of_store_routes()
 METHODS = ("get", "post")
@@ -121,16 +122,12 @@ def test_logging_out_takes_a_post(at_alice):
 
 
 def test_logging_in_leads_to_the_stores(alice):
-    from conftest import PASSWORD
-
     client = Client()
     response = client.post(reverse("login"), {"username": "alice", "password": PASSWORD})
     assert response.url == reverse("store-list")
 
 
 def test_a_login_never_leads_to_another_site(alice):
-    from conftest import PASSWORD
-
     data = {"username": "alice", "password": PASSWORD, "next": "https://evil.example/"}
     assert Client().post(reverse("login"), data).url == reverse("store-list")
 

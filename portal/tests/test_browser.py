@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.conf import settings
 
-from conftest import PASSWORD
 from devcluster.testing import needs
+from stores.tests.people import PASSWORD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
