@@ -26,32 +26,37 @@ from stores.models import Store
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to work on ``store``; ``rings`` and ``status`` are as they were when it was taken."""
+    """The right to work on ``store``; ``status`` is as it was when it was taken."""
 
     store: Store
     fence: int
-    rings: int
     status: str
 
     @classmethod
-    def take(cls, store_id: UUID) -> Lease | None:
-        """None if somebody holds it, or there is nothing (left) to work on."""
+    def take(cls, store_id: UUID, *, rung: bool = False) -> Lease | None:
+        """None if somebody holds it, or there is nothing (left) to work on.
+
+        It answers all rings so far at once. ``rung``: only if there is one; the queue may hold
+        many tasks for one store, and only the first of them still has something to do.
+        """
         # Host and process are for people who look at the row; the rest makes it ours alone.
         owner = f"{socket.gethostname()[:24]}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
         taken = (
             Store.objects.filter(Q(lease_until=None) | Q(lease_until__lt=Now()), pk=store_id)
+            .filter(rings__gte=1 if rung else 0)
             .exclude(status=Status.DELETED)
             .update(
                 lease_owner=owner,
                 lease_until=Now() + timedelta(seconds=settings.LEASE_SECONDS),
                 fence=F("fence") + 1,
                 attempts=F("attempts") + 1,
+                rings=0,
             )
         )
         if not taken:
             return None
         store = Store.objects.select_related("owner").filter(pk=store_id, lease_owner=owner).first()
-        return cls(store, store.fence, store.rings, store.status) if store else None
+        return cls(store, store.fence, store.status) if store else None
 
     @property
     def row(self) -> QuerySet[Store]:
@@ -87,6 +92,7 @@ class Lease:
             changes["attempts"] = Greatest(F("attempts"), 1) - 1
         if not self.row.update(lease_owner="", lease_until=None, **changes):
             return  # somebody else's by now, and theirs to ring
-        rings = Store.objects.filter(pk=self.store.pk).values_list("rings", flat=True).first()
-        if ring or (rings is not None and rings != self.rings):
+        if ring:
+            queue.ring(self.store.pk)
+        elif Store.objects.filter(pk=self.store.pk, rings__gte=1).exists():
             queue.ring_again(self.store.pk)

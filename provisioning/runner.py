@@ -42,9 +42,12 @@ OUTAGE_SECONDS = 10
 Outcome = OperationStep.Outcome
 
 
-def converge(store_id: UUID, cluster: Cluster | None = None) -> None:
-    """Bring the store one pass further. Returns at once if somebody else is at it."""
-    lease = Lease.take(store_id)
+def converge(store_id: UUID, cluster: Cluster | None = None, *, rung: bool = False) -> None:
+    """Bring the store one pass further. Returns at once if somebody else is at it.
+
+    ``rung``: also if every ring has been answered by a pass that began after it.
+    """
+    lease = Lease.take(store_id, rung=rung)
     if lease is None:
         return
     run = Pass(lease, cluster)
@@ -141,7 +144,8 @@ class Pass:
                 self.timeline.finish(Operation.Outcome.SUCCEEDED)
                 self.move(Status.READY, ready_at=self.store.ready_at or Now(), deadline_at=None)
         self.lease.release(orderly=True, due_at=None, outage_since=None)
-        line.ring_next()
+        if self.lease.status != self.store.status:
+            line.ring_next()
 
     def fail(self, message: Message) -> None:
         if self.store.status == Status.DELETING:

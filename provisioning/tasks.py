@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def converge_store(store_id: str) -> None:
-    runner.converge(UUID(store_id))
+    runner.converge(UUID(store_id), rung=True)
 
 
 def reconcile() -> None:

@@ -11,7 +11,8 @@ CONVERGE = "provisioning.tasks.converge_store"
 
 
 def ring(store_id: UUID) -> None:
-    """Ask for a pass over the store. Counted on the row, so that a pass under way sees it too.
+    """Ask for a pass over the store. Counted on the row until a pass begins, so that one that is
+    under way sees it too, and that many rings are answered by one pass.
 
     Inside a transaction the ring happens only if that commits: the queue is a table of the same
     database.

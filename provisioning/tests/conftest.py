@@ -52,7 +52,7 @@ def deliver(cluster: Cluster, limit: int = 50) -> int:
     delivered = 0
     while (task := tasks.first()) and delivered < limit:
         task.delete()
-        runner.converge(UUID(SignedPackage.loads(task.payload)["args"][0]), cluster)
+        runner.converge(UUID(SignedPackage.loads(task.payload)["args"][0]), cluster, rung=True)
         delivered += 1
     return delivered
 

@@ -89,6 +89,20 @@ def test_a_pass_that_nobody_rang_at_rings_nobody(store):
     assert queued() == 0
 
 
+def test_many_rings_are_answered_by_one_pass(store):
+    queue.ring(store.pk)
+    queue.ring(store.pk)
+    Lease.take(store.pk, rung=True).release(orderly=True)
+    assert Lease.take(store.pk, rung=True) is None
+    queue.ring(store.pk)
+    assert Lease.take(store.pk, rung=True) is not None
+
+
+def test_who_gives_the_lease_back_can_ask_for_another_pass(store):
+    Lease.take(store.pk).release(orderly=True, ring=True)
+    assert Lease.take(store.pk, rung=True) is not None
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_eight_who_reach_for_it_at_once_one_gets_it(store):
     taken = []

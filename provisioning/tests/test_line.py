@@ -66,6 +66,15 @@ def test_a_free_place_wakes_the_next(alice, cluster, work, settings):
     assert (first.status, second.status) == (Status.READY, Status.READY)
 
 
+def test_another_look_at_a_ready_store_wakes_nobody(alice, cluster, work, settings):
+    settings.MAX_STORES_STARTING = 1
+    first, second = make(alice, 2)
+    work(first)
+    Store.objects.filter(pk=second.pk).update(rings=0)
+    runner.converge(first.pk, cluster)
+    assert Store.objects.get(pk=second.pk).rings == 0
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_do_not_both_take_the_last_place(alice, settings):
     settings.MAX_STORES_STARTING = 1
