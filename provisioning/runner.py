@@ -15,7 +15,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import DurationField, ExpressionWrapper, F
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Least, Now
 
 from provisioning import diagnosis, line, steps
 from provisioning.cluster import get_cluster
@@ -164,7 +164,9 @@ class Pass:
         """Return; the watcher, the clock or a person rings again."""
         self.say(message)
         seconds = UNWATCHED_SECONDS if message.code == "storefront-silent" else WAIT_SECONDS
-        self.lease.release(orderly=True, due_at=after(seconds), ring=self.momentary)
+        # At its deadline at the latest: it is to end then, not one wait later.
+        due_at = Least(after(seconds), Coalesce(F("deadline_at"), after(seconds)))
+        self.lease.release(orderly=True, due_at=due_at, ring=self.momentary)
 
     def wait_for_cluster(self, error: ClusterUnavailable) -> None:
         """No fault of the store's: its deadline stands still until the cluster answers."""
