@@ -17,6 +17,7 @@ Manifest = dict[str, Any]
 POD_SECURITY_VERSION = "v1.34"
 OPERATOR_ROLE = "storeyard-store-operator"
 BINDING = "storeyard-operator"
+QUOTA = "store-quota"
 # Helm keeps five revisions of the release, each a Secret, and one more while it upgrades.
 SECRETS = 20
 
@@ -78,7 +79,7 @@ def quota(store: Store) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
-        "metadata": meta(store, "store-quota"),
+        "metadata": meta(store, QUOTA),
         "spec": {
             "hard": {
                 "requests.cpu": plan.requests_cpu,
