@@ -1,5 +1,8 @@
 """What the portal makes itself, as whole dictionaries."""
 
+import json
+
+import jsonschema
 import pytest
 import yaml
 from kubernetes_validate import validate
@@ -125,6 +128,31 @@ def test_no_secret_and_no_text_of_the_owners_but_the_title_is_in_the_values(stor
     assert "{{" not in str(values)
     made = [value for make in engine.secrets(store).values() for value in make().values()]
     assert not [secret for secret in made if secret in str(values) and "@" not in secret]
+
+
+@pytest.mark.parametrize("exposed", ["ingress", "gateway", "none"])
+@pytest.mark.parametrize("seconds", [12, 600, 7200])
+def test_the_chart_accepts_the_values_of_every_plan(store, settings, exposed, seconds):
+    settings.STORE_EXPOSURE = exposed
+    settings.STORE_GATEWAY = "gateways/shops"
+    settings.STORE_STORAGE_CLASS = "fast"
+    settings.STORE_MAIL_HOST, settings.STORE_MAIL_USER = "mail.example.com", "relay"
+    settings.STORE_MAIL_FROM = "shops@example.com"
+    settings.PROVISION_SECONDS = seconds
+    engine = ENGINES[store.engine]
+    schema = json.loads((engine.chart / "values.schema.json").read_text())
+    defaults = yaml.safe_load((engine.chart / "values.yaml").read_text())
+    jsonschema.validate(merged(defaults, engine.values(store)), schema)
+
+
+def merged(defaults: dict, values: dict) -> dict:
+    """As Helm merges them: maps key by key, anything else replaced."""
+    return defaults | {
+        key: merged(defaults[key], value)
+        if isinstance(value, dict) and isinstance(defaults.get(key), dict)
+        else value
+        for key, value in values.items()
+    }
 
 
 def test_passwords_are_long_and_never_the_same_twice(store):
