@@ -6,7 +6,7 @@ from stores.actor import Actor
 from stores.models import User
 from stores.tests.people import PASSWORD
 
-pytest_plugins = ["provisioning.tests.cluster_fixtures"]
+pytest_plugins = ["portal.tests.counting", "provisioning.tests.cluster_fixtures"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
-"""A pytest plugin for CI: what really ran, by mark, and a failure where a mark did not run at all.
+"""A pytest plugin: what really ran, by mark, and what was missing for the rest, in a line each.
 
-    STOREYARD_MUST_RUN=browser,debian STOREYARD_TOTALS=file pytest -p portal.tests.counting
+For CI, STOREYARD_MUST_RUN=browser,debian makes it a failure if none with such a mark ran, and
+STOREYARD_TOTALS names a file to add the totals to.
 
 A test on PostgreSQL is one that uses the database while DATABASE_URL names PostgreSQL.
 """
@@ -17,6 +18,7 @@ import pytest
 MARKS = ("browser", "cluster", "debian", "postgres")
 outcomes: Counter[str] = Counter()
 ran: Counter[str] = Counter()
+missing: Counter[str] = Counter()
 
 
 @pytest.hookimpl(trylast=True)
@@ -35,6 +37,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     outcomes[report.outcome] += 1
     if report.when == "call" and report.outcome != "skipped":
         ran.update(mark for mark in MARKS if mark in report.keywords)
+    if report.skipped and isinstance(report.longrepr, tuple):
+        missing[report.longrepr[2].removeprefix("Skipped: ")] += 1
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -49,6 +53,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for reason, count in missing.most_common():
+        terminalreporter.write_line(f"skipped {count}: {reason}")
     counts = ", ".join(f"{mark} {ran[mark]}" for mark in MARKS)
     terminalreporter.write_line(f"ran by mark: {counts}")
     for mark in did_not_run():
