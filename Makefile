@@ -36,7 +36,7 @@ $(INSTALLED): requirements-dev.txt
 		"Storeyard needs Python 3.11, 3.12 or 3.13; this is " + sys.version.split()[0] \
 		+ ". Name another one: make PYTHON=python3.12 ...")'
 	@echo "Setting up $(VENV): this takes a minute, once."
-	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(PY) -c 'import pip, ssl' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements-dev.txt
 	@touch $@
