@@ -9,7 +9,7 @@ import subprocess
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,7 +171,7 @@ def since(cluster: DevCluster, before: dict[str, float]) -> dict[str, float]:
     return {name: used - before[name] for name, used in cluster.cpu_seconds().items()}
 
 
-def objects(cluster: DevCluster, namespaces: Sequence[str]) -> Counter[str]:
+def objects(cluster: DevCluster, namespaces: Iterable[str]) -> Counter[str]:
     """What is there, by kind; without what a clock started meanwhile."""
     columns = "K:.kind,N:.metadata.namespace,O:.metadata.ownerReferences[0].kind"
     listed = cluster.kubectl(

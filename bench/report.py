@@ -9,7 +9,7 @@ from typing import Any
 from bench.contest import Figures
 from bench.latency import percentile
 
-LABEL, CELL = 40, 13
+LABEL, CELL = 42, 13
 OURS = "storeyard"
 
 
@@ -26,8 +26,10 @@ class Report:
             "facts": self.facts,
             "options": self.options,
             "contest": {
-                name: dict[str, Any](rows(figures, stores))
-                | {"kinds of objects": dict(sorted(figures.objects.items()))}
+                name: {
+                    **{row.key: row.value for row in rows(figures, stores)},
+                    "objects_by_kind": dict(sorted(figures.objects.items())),
+                }
                 for name, figures in self.contest.items()
             },
             "latencies": [latency.as_json() for latency in self.latencies],
@@ -63,34 +65,46 @@ class Latency:
         ]
 
 
-def rows(figures: Figures, stores: int) -> list[tuple[str, float | None]]:
-    """Label and value of each line of the contest; None where the contestant has no such thing."""
+@dataclass(frozen=True)
+class Row:
+    """`value` is None where the contestant has no such thing."""
+
+    key: str
+    label: str
+    value: float | None
+
+
+def rows(figures: Figures, stores: int) -> list[Row]:
+    def each(key: str, label: str, value: float | None) -> Row:
+        return Row(key, label, None if value is None else value / stores)
+
     server = figures.server
     return [
-        ("time until all are ready, s", figures.seconds),
-        ("CPU seconds per store, in all", figures.cpu / stores),
-        ("  client with its Helm", figures.client / stores),
-        ("    Helm alone", None if figures.helm is None else figures.helm / stores),
-        ("  API server", server["kube-apiserver"] / stores),
-        ("  etcd", server["etcd"] / stores),
-        ("  controllers and scheduler", figures.controllers / stores),
-        ("  fake kubelets", server["kwok"] / stores),
-        ("Helm processes per store", figures.helm_runs / stores),
-        ("passes per store", None if figures.passes is None else figures.passes / stores),
-        ("objects per store", figures.objects.total() / stores),
+        Row("seconds", "until all are ready, s (aim: ratio <= 1)", figures.seconds),
+        each("cpu", "CPU seconds per store", figures.cpu),
+        each("cpu_client", "  client with its Helm", figures.client),
+        each("cpu_helm", "    Helm alone", figures.helm),
+        each("cpu_apiserver", "  API server", server["kube-apiserver"]),
+        each("cpu_etcd", "  etcd", server["etcd"]),
+        each("cpu_controllers", "  controllers and scheduler", figures.controllers),
+        each("cpu_kubelets", "  fake kubelets", server["kwok"]),
+        each("helm_processes", "Helm processes per store", figures.helm_runs),
+        each("passes", "passes per store", figures.passes),
+        each("objects", "objects per store", figures.objects.total()),
     ]
 
 
 def contest_lines(contest: dict[str, Figures], stores: int) -> list[str]:
     others = [name for name in contest if name != OURS]
     ratios = [f"ours/{name}" for name in others] if OURS in contest else []
-    table = {name: rows(figures, stores) for name, figures in contest.items()}
-    said = [line(f"{stores} stores at once", [*contest, *ratios])]
-    for at, (label, _) in enumerate(next(iter(table.values()))):
-        values = {name: made[at][1] for name, made in table.items()}
+    # Ours first, whoever began.
+    table = {name: rows(contest[name], stores) for name in sorted(contest, key=lambda n: n != OURS)}
+    said = [line(f"{stores} stores at once", [*table, *ratios])]
+    for row in next(iter(table.values())):
+        values = {name: value_of(made, row.key) for name, made in table.items()}
         cells = [number(value) for value in values.values()]
         cells += [ratio(values[OURS], values[name]) for name in others if ratios]
-        said.append(line(label, cells))
+        said.append(line(row.label, cells))
     if len({tuple(sorted(figures.objects.items())) for figures in contest.values()}) > 1:
         said.append("The contestants made different objects; see --json.")
     return said
@@ -103,6 +117,10 @@ def latency_lines(latencies: Sequence[Latency]) -> list[str]:
         aim = "-" if latency.aim is None else f"< {latency.aim:g}"
         said.append(line(latency.name, [*cells, aim]))
     return said
+
+
+def value_of(made: Sequence[Row], key: str) -> float | None:
+    return next(row.value for row in made if row.key == key)
 
 
 def line(label: str, cells: Sequence[str]) -> str:
