@@ -9,7 +9,7 @@ from uuid import UUID
 
 from provisioning import runner
 from provisioning.cluster import get_cluster
-from provisioning.errors import ClusterUnavailable
+from provisioning.errors import ClusterUnavailable, NotYet
 
 log = logging.getLogger(__name__)
 
@@ -24,5 +24,6 @@ def reconcile() -> None:
     try:
         for name in runner.sweep_orphans(get_cluster()):
             log.warning("namespace %s belonged to a deleted store and was removed", name)
-    except ClusterUnavailable as error:
+    # NotYet: an API server that has just started refuses everybody for a moment.
+    except (ClusterUnavailable, NotYet) as error:
         log.warning("not swept: %s", error)
