@@ -224,7 +224,7 @@ PROVISION_SECONDS = env.int("PROVISION_SECONDS", 600)
 # the queue delivers a task again only when the first delivery is certainly over.
 
 LEASE_SECONDS = env.float("LEASE_SECONDS", 60)
-TICK_SECONDS = env.float("TICK_SECONDS", 10)
+TICK_SECONDS = env.float("TICK_SECONDS", 5)
 MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", 8)
 Q_CLUSTER: dict[str, Any] = {
     "name": "storeyard",

@@ -3,13 +3,13 @@
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
 from portal import errors, views
 from portal.forms import LoginForm
 
-HOME = require_GET(RedirectView.as_view(pattern_name="store-list"))
+HOME = require_safe(RedirectView.as_view(pattern_name="store-list"))
 LOGIN = LoginView.as_view(authentication_form=LoginForm, redirect_authenticated_user=True)
 
 urlpatterns = [

@@ -11,7 +11,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from portal import listing
 from portal.access import actor_of, own_store, signed_in
@@ -29,7 +29,7 @@ from stores.plans import PLANS
 EARLIER_OPERATIONS = 20
 
 
-@require_GET
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """This process answers. Asks nobody else: a slow database is no reason to restart it."""
     return HttpResponse("ok\n", content_type="text/plain")
@@ -38,7 +38,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 # --- My stores ---------------------------------------------------------------------------
 
 
-@require_GET
+@require_safe
 @signed_in
 def store_list(request: HttpRequest) -> HttpResponse:
     wanted = listing.Wanted.from_url(request.GET)
@@ -46,7 +46,7 @@ def store_list(request: HttpRequest) -> HttpResponse:
     return render(request, "stores/list.html", listing.listing(request.user, wanted, stores))
 
 
-@require_GET
+@require_safe
 @signed_in
 def store_rows(request: HttpRequest) -> HttpResponse:
     wanted = listing.Wanted.from_url(request.GET)
@@ -106,7 +106,7 @@ def why_no_store(user: User) -> str:
     return ""
 
 
-@require_GET
+@require_safe
 @signed_in
 def address_check(request: HttpRequest) -> HttpResponse:
     """Whether an address, or the one made from a name, could be had at this moment."""
@@ -134,14 +134,14 @@ def why_not_address(address: str, user: User) -> str:
 # --- One store ---------------------------------------------------------------------------
 
 
-@require_GET
+@require_safe
 @signed_in
 def store_detail(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = own_store(request, store_id)
     return render(request, "stores/detail.html", detail(request, store))
 
 
-@require_GET
+@require_safe
 @signed_in
 def store_status(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = own_store(request, store_id)

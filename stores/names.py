@@ -22,6 +22,10 @@ ADDRESS_RULE = (
     f"{ADDRESS_MIN} to {ADDRESS_MAX} characters: lower-case letters a–z, digits and single hyphens, "
     "beginning and ending with a letter or digit."
 )
+# Latin letters that do not come apart into a plain one and a mark.
+PLAIN_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ß": "ss"}
+)
 RESERVED = frozenset(
     """
     abuse account accounts admin administrator api app apps assets auth autoconfig autodiscover
@@ -87,7 +91,8 @@ def clean_address(text: str) -> str:
 
 def suggest_address(name: str) -> str:
     """An address made from a name; empty where the name has nothing to make it from."""
-    return re.sub(r"-+", "-", slugify(name).replace("_", "-"))[:ADDRESS_MAX].strip("-")
+    latin = name.casefold().translate(PLAIN_LETTERS)
+    return re.sub(r"-+", "-", slugify(latin).replace("_", "-"))[:ADDRESS_MAX].strip("-")
 
 
 def namespace_name(address: str, store_id: UUID) -> str:

@@ -85,6 +85,20 @@ def test_a_name_may_be_any_text_on_one_line_and_stays_as_typed(text):
     assert names.clean_name(f"  {text} ") == text
 
 
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("Anna’s Ceramics", "annas-ceramics"),
+        ("Møbel & Łóżko", "mobel-lozko"),
+        ("Straße 7", "strasse-7"),
+        ("Œuvre", "oeuvre"),
+        ("陶器の店", ""),
+    ],
+)
+def test_an_address_is_suggested_in_plain_letters(name, address):
+    assert names.suggest_address(name) == address
+
+
 @given(st.text(max_size=200))
 def test_a_suggested_address_is_empty_or_has_the_form_of_one(text):
     suggestion = names.suggest_address(text)
