@@ -3,7 +3,7 @@
 For CI, STOREYARD_MUST_RUN=browser,debian makes it a failure if none with such a mark ran, and
 STOREYARD_TOTALS names a file to add the totals to.
 
-A test on PostgreSQL is one that uses the database while DATABASE_URL names PostgreSQL.
+A test on PostgreSQL is one that uses a database, or processes that do, while DATABASE_URL names one there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
-        if item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(fixtures):
+        if item.get_closest_marker("django_db") or {"db", "open_platform"} & set(fixtures):
             item.add_marker("postgres")
 
 
