@@ -2,6 +2,7 @@
 
 import pytest
 
+from provisioning.cluster import get_cluster
 from stores.actor import Actor
 from stores.models import User
 from stores.tests.people import PASSWORD
@@ -11,7 +12,9 @@ pytest_plugins = ["portal.tests.counting", "provisioning.tests.cluster_fixtures"
 
 @pytest.fixture(autouse=True)
 def fast_and_separate(settings, tmp_path) -> None:
-    """Cheap password hashes, and a simulated cluster for each test."""
+    """Cheap password hashes, and a simulated cluster for each test, whatever is set outside."""
+    settings.CLUSTER = "simulated"
+    get_cluster.cache_clear()
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.SIMULATED_CLUSTER_FILE = tmp_path / "cluster.sqlite3"
 

@@ -211,6 +211,8 @@ STORE_EGRESS_EXCEPT: list[str] = env.list("STORE_EGRESS_EXCEPT", [])
 STORE_MAIL_HOST = env.str("STORE_MAIL_HOST", "")
 STORE_MAIL_PORT = env.int("STORE_MAIL_PORT", 587)
 STORE_MAIL_FROM = env.str("STORE_MAIL_FROM", "")
+# Where the relay is, if it has a private address: shops may reach it there.
+STORE_MAIL_CIDRS: list[str] = env.list("STORE_MAIL_CIDRS", [])
 STORE_MAIL_USER = env.str("STORE_MAIL_USER", "")
 STORE_MAIL_PASSWORD = env.str("STORE_MAIL_PASSWORD", "")
 MAX_STORES_TOTAL = env.int("MAX_STORES_TOTAL", 500)
@@ -220,7 +222,8 @@ ADDRESS_HOLD_DAYS = env.int("ADDRESS_HOLD_DAYS", 30)
 PROVISION_SECONDS = env.int("PROVISION_SECONDS", 600)
 
 # --- Passes and the queue ----------------------------------------------------------------
-# HELM_SECONDS < timeout < retry: Helm is ended by us and tidily, never by the queue's axe, and
+# A pass may run Helm twice (mend, upgrade); twice HELM_SECONDS and its grace < timeout < retry:
+# Helm is ended by us and tidily, never by the queue's axe, and
 # the queue delivers a task again only when the first delivery is certainly over.
 
 LEASE_SECONDS = env.float("LEASE_SECONDS", 60)
@@ -233,8 +236,8 @@ Q_CLUSTER: dict[str, Any] = {
     "poll": env.float("QUEUE_POLL_SECONDS", 0.05),
     "queue_limit": 1,
     "bulk": 1,
-    "timeout": env.int("QUEUE_TIMEOUT", 180),
-    "retry": env.int("QUEUE_RETRY", 600),
+    "timeout": env.int("QUEUE_TIMEOUT", 300),
+    "retry": env.int("QUEUE_RETRY", 900),
     # Our own rows count attempts and decide what is tried again.
     "max_attempts": 1,
     "ack_failures": True,

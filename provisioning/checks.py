@@ -5,16 +5,22 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from provisioning.cluster.helm import GRACE_SECONDS
+
+# Mending a release that a killed Helm left, and the upgrade.
+HELM_RUNS = 2
+
 
 @register()
 def check_queue(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     queue = settings.Q_CLUSTER
     errors: list[CheckMessage] = []
-    if not settings.HELM_SECONDS < queue["timeout"] < queue["retry"]:
+    helm = HELM_RUNS * (settings.HELM_SECONDS + 2 * GRACE_SECONDS)
+    if not helm < queue["timeout"] < queue["retry"]:
         errors.append(
             Error(
-                "STOREYARD_HELM_SECONDS < QUEUE_TIMEOUT < QUEUE_RETRY does not hold "
-                f"({settings.HELM_SECONDS}, {queue['timeout']}, {queue['retry']}).",
+                "Two runs of Helm (STOREYARD_HELM_SECONDS and the time to stop it) < QUEUE_TIMEOUT "
+                f"< QUEUE_RETRY does not hold ({helm:g}, {queue['timeout']}, {queue['retry']}).",
                 hint="Otherwise the queue kills Helm, or delivers a task that is still running.",
                 id="provisioning.E001",
             )

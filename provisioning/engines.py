@@ -127,6 +127,7 @@ def woocommerce_values(store: Store) -> dict[str, Any]:
             "host": settings.STORE_MAIL_HOST,
             "port": settings.STORE_MAIL_PORT,
             "from": settings.STORE_MAIL_FROM,
+            "cidrs": settings.STORE_MAIL_CIDRS,
         },
         "setup": {"activeDeadlineSeconds": setup_seconds()},
         "web": {},
@@ -169,7 +170,7 @@ ENGINES: dict[str, Engine] = {
             chart=CHARTS / "woocommerce",
             chart_version="0.1.0",
             secrets=woocommerce_secrets,
-            volume_secrets=("store-db",),
+            volume_secrets=("store-db", "store-wordpress"),
             values=woocommerce_values,
         ),
     )

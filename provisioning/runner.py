@@ -13,14 +13,20 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Coalesce, Least, Now
 
 from provisioning import diagnosis, line, steps
 from provisioning.cluster import get_cluster
 from provisioning.cluster.base import Cluster
-from provisioning.errors import ClusterUnavailable, LeaseLost, NotYet, StepFailed
+from provisioning.errors import (
+    ClusterMisconfigured,
+    ClusterUnavailable,
+    LeaseLost,
+    NotYet,
+    StepFailed,
+)
 from provisioning.lease import Lease
 from provisioning.timeline import Timeline
 from stores import queue
@@ -41,6 +47,8 @@ UNWATCHED = ("storefront-silent", "volume-remaining")
 UNWATCHED_SECONDS = 2
 ENOUGH_BELLS = 100
 OUTAGE_SECONDS = 10
+# A store that was due so long ago was waiting for a worker, not for the cluster.
+ABSENCE_SECONDS = 60
 Outcome = OperationStep.Outcome
 
 
@@ -75,6 +83,7 @@ class Pass:
         self.lease, self.store = lease, lease.store
         self._cluster = cluster
         self.momentary = False
+        self.step = ""
         self.timeline = Timeline(lease)
 
     @property
@@ -87,14 +96,16 @@ class Pass:
         if self.store.status == Status.FAILED:
             return self.lease.release(orderly=True)
         if self.store.attempts > settings.MAX_ATTEMPTS and self.store.status in STARTING:
-            return self.fail(Message("worker-died", {"times": self.store.attempts - 1}))
+            return self.fail(self.why_given_up())
         if self.store.status == Status.REQUESTED and (starting := line.admit(self.lease)):
             return self.stay_in_line(starting)
+        if self.store.status == Status.UPDATING and self.store.deadline_at is None:
+            self.lease.touch(deadline_at=after(settings.PROVISION_SECONDS))
         try:
             self.run_in_time()
         except NotYet as wait:
             self.wait(wait.message)
-        except ClusterUnavailable as error:
+        except (ClusterUnavailable, ClusterMisconfigured) as error:
             self.wait_for_cluster(error)
         except StepFailed as error:
             self.fail(error.message)
@@ -106,23 +117,26 @@ class Pass:
         try:
             self.run(steps.TEAR_DOWN if self.store.status == Status.DELETING else steps.PROVISION)
         except NotYet as wait:
-            self.forgive_outage()
+            self.stop_the_clock()
             if not self.deadline_passed():
                 raise
             evidence = self.cluster.evidence(self.store.namespace)
-            raise StepFailed(diagnosis.cause(evidence) or too_slow(wait.message)) from wait
+            cause = diagnosis.cause(evidence) or too_slow(wait.message)
+            self.timeline.ends(self.step, Outcome.FAILED, cause)
+            raise StepFailed(cause) from wait
 
     def run(self, tuple_of_steps: tuple[steps.Step, ...]) -> None:
         work = steps.Work(self.store, self.cluster, self.lease)
         for position, step in enumerate(tuple_of_steps):
-            name = step.__name__
+            self.step = name = step.__name__
             self.lease.renew()
             self.timeline.begins(name, position)
             try:
                 skipped = step(work)
             except NotYet as wait:
                 self.momentary = (
-                    wait.message.code in MOMENTARY and self.timeline.tries(name) < MOMENTARY_TRIES
+                    wait.message.code in MOMENTARY
+                    and 0 < self.timeline.tries(name) < MOMENTARY_TRIES
                 )
                 self.timeline.ends(name, Outcome.WAITING, wait.message)
                 raise
@@ -138,13 +152,17 @@ class Pass:
 
     def settle(self) -> None:
         """Everything is true: the store is ready, or gone."""
+        # First the store, then its operation, as everywhere: in another order, two who meet would
+        # wait for each other.
         with transaction.atomic():
             if self.store.status == Status.DELETING:
-                self.timeline.finish(Operation.Outcome.SUCCEEDED)
                 self.move(Status.DELETED, deleted_at=Now(), slot=None)
-            elif self.store.status in STARTING:
                 self.timeline.finish(Operation.Outcome.SUCCEEDED)
+            elif self.store.status in STARTING:
                 self.move(Status.READY, ready_at=self.store.ready_at or Now(), deadline_at=None)
+                self.timeline.finish(Operation.Outcome.SUCCEEDED)
+        if self.store.message and self.store.status == Status.READY:
+            self.lease.touch(message={}, revision=F("revision") + 1)
         self.lease.release(orderly=True, due_at=None, outage_since=None)
         if self.lease.status != self.store.status:
             line.ring_next()
@@ -157,8 +175,8 @@ class Pass:
             log.warning("store %s: %s", self.store.pk, message)
             return self.lease.release(orderly=True)
         with transaction.atomic():
-            self.timeline.finish(Operation.Outcome.FAILED, message)
             self.move(Status.FAILED, message=message, deadline_at=None)
+            self.timeline.finish(Operation.Outcome.FAILED, message)
         self.lease.release(orderly=False, due_at=None, outage_since=None)
         line.ring_next()
 
@@ -170,7 +188,7 @@ class Pass:
         due_at = Least(after(seconds), Coalesce(F("deadline_at"), after(seconds)))
         self.lease.release(orderly=True, due_at=due_at, ring=self.momentary)
 
-    def wait_for_cluster(self, error: ClusterUnavailable) -> None:
+    def wait_for_cluster(self, error: Exception) -> None:
         """No fault of the store's: its deadline stands still until the cluster answers."""
         log.warning("store %s: %s", self.store.pk, error)
         self.say(Message("cluster-unavailable"))
@@ -179,7 +197,7 @@ class Pass:
         self.lease.release(orderly=True, due_at=after(OUTAGE_SECONDS), **changes)
 
     def stay_in_line(self, starting: int) -> None:
-        self.say(Message("in-line", {"ahead": starting}))
+        self.say(Message("in-line", {"starting": starting}))
         self.lease.release(orderly=True, due_at=after(WAIT_SECONDS))
 
     def stumble(self, error: Exception) -> None:
@@ -188,8 +206,19 @@ class Pass:
         log.exception("store %s: unexpected error, reference %s", self.store.pk, reference)
         # The type alone: the text of an error could hold anything.
         said = Message("internal-error", {"error": type(error).__name__, "reference": reference})
-        self.lease.row.update(message=said.as_json(), revision=F("revision") + 1)
-        self.lease.release(orderly=False, due_at=after(WAIT_SECONDS))
+        database = isinstance(error, DatabaseError)
+        if database:
+            connection.close()  # one that broke stays broken
+        if not self.store.is_settled:  # nobody would try a settled one again
+            self.lease.row.update(message=said.as_json(), revision=F("revision") + 1)
+        # A database that is away or in a deadlock is nobody's death.
+        self.lease.release(orderly=database, due_at=after(WAIT_SECONDS))
+
+    def why_given_up(self) -> Message:
+        """Too many passes did not come to an orderly end: for a reason that was said, or cut off."""
+        if self.store.message.get("code") == "internal-error":
+            return Message("gave-up", self.store.message["params"])
+        return Message("worker-died", {"times": self.store.attempts - 1})
 
     # --- Small parts ---------------------------------------------------------------------
 
@@ -200,21 +229,29 @@ class Pass:
         if self.store.message != message.as_json() and self.store.status != Status.READY:
             self.lease.touch(message=message.as_json(), revision=F("revision") + 1)
 
-    def forgive_outage(self) -> None:
-        if not self.store.outage_since:
-            return
-        lasted = ExpressionWrapper(Now() - F("outage_since"), output_field=DurationField())
-        self.lease.touch(deadline_at=F("deadline_at") + lasted)
-        self.lease.touch(outage_since=None)
+    def stop_the_clock(self) -> None:
+        """Give the deadline back the time in which the cluster was away, or no worker looked."""
+        if self.store.outage_since:
+            self.lease.touch(deadline_at=F("deadline_at") + time_since("outage_since"))
+            self.lease.touch(outage_since=None)
+        elif self.store.due_at:
+            late = Now() - timedelta(seconds=ABSENCE_SECONDS)
+            self.lease.row.filter(due_at__lt=late).update(
+                deadline_at=F("deadline_at") + time_since("due_at")
+            )
 
     def deadline_passed(self) -> bool:
         return self.lease.row.filter(deadline_at__lt=Now()).exists()
 
 
+def time_since(field: str) -> Any:
+    return ExpressionWrapper(Now() - F(field), output_field=DurationField())
+
+
 def too_slow(waiting: Message) -> Message:
     return Message(
         "too-slow",
-        {"minutes": round(settings.PROVISION_SECONDS / 60, 1), "waiting": str(waiting)},
+        {"minutes": f"{settings.PROVISION_SECONDS / 60:.3g}", "waiting": waiting.as_json()},
     )
 
 

@@ -7,6 +7,7 @@ where it is skipped for a reason. Its name is what logs, rows and pages call it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,10 +16,12 @@ from django.conf import settings
 from provisioning import manifests, storefront
 from provisioning.cluster.base import STORE_LABEL, Cluster, Manifest
 from provisioning.engines import ENGINES, RELEASE_NAME, Engine
-from provisioning.errors import LeaseLost, NotYet, StepFailed
+from provisioning.errors import ClusterUnavailable, LeaseLost, NotYet, StepFailed
 from provisioning.lease import Lease
 from stores.messages import Message, several
 from stores.models import Store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def wait_until_running(work: Work) -> None:
 def check_storefront(work: Work) -> Message | None:
     """Ask the shop's public address, as a customer would."""
     if not work.cluster.routes_traffic:
-        return Message("storefront-not-routed", {"cluster": work.cluster.name})
+        return Message("storefront-not-routed")
     if reason := storefront.silent_because(work.store.url):
         raise NotYet(Message("storefront-silent", {"url": work.store.url, "reason": reason}))
     return None
@@ -154,8 +157,12 @@ def uninstall_release(work: Work) -> Message | None:
         return Message("release-absent")
     try:
         cluster.uninstall_release(RELEASE_NAME, store.namespace, beat=work.lease.renew)
-    except StepFailed as error:
+    except (NotYet, StepFailed) as error:
         return error.message
+    except ClusterUnavailable as error:
+        # If it is really away, the next step finds out; a Helm that cannot must not hold us up.
+        log.warning("store %s: not uninstalled: %s", store.pk, error)
+        return Message("release-left")
     return None
 
 
@@ -174,7 +181,10 @@ def namespace_uid_in_cluster(work: Work) -> str:
 
 
 def wait_until_gone(work: Work) -> None:
-    if left := work.cluster.leftovers(work.store.namespace, work.store.namespace_uid):
+    # Without a uid, in the row or in the cluster, there never was a namespace of ours; one of the
+    # same name is somebody else's and may stay.
+    uid = work.store.namespace_uid or namespace_uid_in_cluster(work)
+    if uid and (left := work.cluster.leftovers(work.store.namespace, uid)):
         raise NotYet(several(left))
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from provisioning import runner
 from provisioning.cluster import get_cluster
-from provisioning.errors import ClusterUnavailable, NotYet
+from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
 
 log = logging.getLogger(__name__)
 
@@ -18,12 +18,13 @@ def converge_store(store_id: str) -> None:
     runner.converge(UUID(store_id), rung=True)
 
 
-def reconcile() -> None:
-    """The clock: rings what is due, and sweeps up."""
-    runner.reconcile()
+def reconcile() -> list[UUID]:
+    """The clock: rings what is due (and returns that), and sweeps up."""
+    rung = runner.reconcile()
     try:
         for name in runner.sweep_orphans(get_cluster()):
             log.warning("namespace %s belonged to a deleted store and was removed", name)
     # NotYet: an API server that has just started refuses everybody for a moment.
-    except (ClusterUnavailable, NotYet) as error:
+    except (ClusterUnavailable, NotYet, StepFailed) as error:
         log.warning("not swept: %s", error)
+    return rung

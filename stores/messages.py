@@ -10,7 +10,10 @@ from django.utils.translation import gettext_lazy as _
 
 SENTENCES: dict[str, Any] = {
     # Waiting
-    "in-line": _("Waiting in line: %(ahead)s other stores are starting right now."),
+    "in-line": _(
+        "Waiting in line: %(starting)s stores are starting right now. "
+        "This one begins by itself as soon as there is room."
+    ),
     "workload-starting": _("%(name)s is starting: %(ready)s of %(wanted)s ready."),
     "job-running": _("%(name)s is running."),
     "volume-pending": _("The volume %(name)s is not there yet."),
@@ -23,20 +26,21 @@ SENTENCES: dict[str, Any] = {
         "The cluster cannot be reached at the moment. Nothing is lost; "
         "this store goes on by itself as soon as it answers."
     ),
-    "release-busy": _("Helm has not finished yet: %(reason)s"),
+    "busy": _("The cluster is still busy with this store; it is asked again by itself."),
     # Skipped
     "storefront-not-routed": _(
-        "Not asked: this cluster does not route traffic to stores (%(cluster)s)."
+        "Not asked: the platform's cluster does not route traffic to stores."
     ),
     "release-absent": _("Nothing to uninstall: the namespace is already going or gone."),
+    "release-left": _("Left to the removal of the namespace, which takes everything with it."),
     # Failed
     "image-unavailable": _(
-        "The image %(image)s cannot be fetched (%(reason)s). Check that the image exists and "
-        "that the cluster may fetch it, then retry."
+        "A part of the shop, the image %(image)s, cannot be fetched (%(reason)s). Retry in some "
+        "minutes; if it happens again, ask support."
     ),
     "pods-refused": _(
-        "The cluster refuses to start %(name)s: %(reason)s. Retry once the rule or limit "
-        "named here has been changed."
+        "A rule or limit of the platform keeps %(name)s from starting. Ask support, who can change "
+        "it, then retry. The cluster says: %(reason)s"
     ),
     "crash-loop": _(
         "%(name)s starts and stops again (%(reason)s, exit code %(exit_code)s). "
@@ -58,9 +62,13 @@ SENTENCES: dict[str, Any] = {
         "%(waiting)s Retry; if it happens again, ask support."
     ),
     "chart-refused": _(
-        "The cluster refused the shop's components: %(reason)s. Ask support, naming this store."
+        "The parts of the shop could not be put into the cluster. Ask support, naming this store. "
+        "The cluster says: %(reason)s"
     ),
-    "rejected": _("The cluster refused a request: %(reason)s. Ask support, naming this store."),
+    "rejected": _(
+        "The cluster refused something that this store needs. Ask support, naming this store. "
+        "The cluster says: %(reason)s"
+    ),
     "namespace-lost": _(
         "The store's namespace %(namespace)s has been removed from the cluster by somebody else. "
         "It is not rebuilt by itself, because its data may be gone: ask support, or delete the store."
@@ -75,11 +83,18 @@ SENTENCES: dict[str, Any] = {
     "worker-died": _(
         "The work on this store was cut off %(times)s times. Retry; if it happens again, ask support."
     ),
+    "gave-up": _(
+        "Something unexpected went wrong on our side (%(error)s) again and again. Retry; if it "
+        "happens again, ask support, naming the reference %(reference)s."
+    ),
     "internal-error": _(
         "Something unexpected went wrong on our side (%(error)s). It is tried again by itself; "
         "support can find it under the reference %(reference)s."
     ),
-    "object-gone": _("%(kind)s %(name)s has been removed from the cluster by somebody else."),
+    "object-gone": _(
+        "A part of this store (%(kind)s %(name)s) has been removed from the cluster by somebody "
+        "else. Ask support, naming this store."
+    ),
     # Outcomes of operations
     "superseded": _("Ended, because the store was asked to do something else."),
 }
@@ -95,7 +110,10 @@ class Message:
     def __str__(self) -> str:
         if self.code == "several":
             return " ".join(str(Message.from_json(part)) for part in self.params["parts"])
-        return str(SENTENCES[self.code]) % self.params
+        return str(SENTENCES[self.code]) % {
+            name: str(Message.from_json(value)) if is_message(value) else value
+            for name, value in self.params.items()
+        }
 
     def as_json(self) -> dict[str, Any]:
         return {"code": self.code, "params": self.params}
@@ -103,6 +121,10 @@ class Message:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Message":
         return cls(value["code"], value.get("params", {}))
+
+
+def is_message(value: Any) -> bool:
+    return isinstance(value, dict) and "code" in value
 
 
 def several(messages: list[Message]) -> Message:

@@ -45,8 +45,9 @@ def create_store(
         raise Refused(f"There is no engine “{engine}”. Choose one of: {known}.", field="engine")
     with transaction.atomic():
         # Everybody who creates for this owner waits here (PostgreSQL); on SQLite every
-        # transaction that writes waits for the others anyway.
-        owner = User.objects.select_for_update().get(pk=owner.pk)
+        # transaction that writes waits for the others anyway. Without the key: whoever holds the
+        # audit head may still name this user in an event.
+        owner = User.objects.select_for_update(no_key=True).get(pk=owner.pk)
         if idempotency_key and (
             made := owner.stores.filter(idempotency_key=idempotency_key).first()
         ):
@@ -107,7 +108,7 @@ def refresh_store(store: Store, *, actor: Actor) -> None:
             chart_version="",
             attempts=0,
             due_at=None,
-            deadline_at=Now() + timedelta(seconds=settings.PROVISION_SECONDS),
+            deadline_at=None,  # set by the first pass: waiting for a worker does not count
         )
         begin(store, Operation.Kind.REFRESH, actor)
 
@@ -135,7 +136,7 @@ def set_quota(user: User, max_stores: int, *, actor: Actor) -> None:
             field="max_stores",
         )
     with transaction.atomic():
-        user = User.objects.select_for_update().get(pk=user.pk)
+        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if user.max_stores == max_stores:
             return
         AuditEvent.record(

@@ -109,7 +109,7 @@ class Api:
         except (HTTPError, OSError) as error:
             raise ClusterUnavailable(f"{method} {path}: {error}") from error
         if response.status < 300:
-            return dict(json.loads(data)) if data else {}
+            return whole(data, f"{method} {path}")
         raise refusal(response.status, data, f"{method} {path}")
 
     def open(
@@ -124,6 +124,7 @@ class Api:
         timeout: tuple[float, float] = TIMEOUT,
     ) -> Any:
         """The response, its body not yet read: for watches."""
+        from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
         method, url, headers, _, _ = self.client.param_serialize(
@@ -140,7 +141,8 @@ class Api:
             return self.client.call_api(
                 method, url, header_params=headers, body=payload, _request_timeout=timeout
             )
-        except (HTTPError, OSError) as error:
+        # The client's own ApiException: what it makes of a broken TLS connection.
+        except (HTTPError, OSError, ApiException) as error:
             raise ClusterUnavailable(f"{method} {path}: {error}") from error
 
     def objects(self, kind: str, namespace: str = "", **query: Any) -> list[dict[str, Any]]:
@@ -172,6 +174,14 @@ def as_yaml(value: Any) -> bytes:
     ).encode()
 
 
+def whole(data: bytes, what: str) -> dict[str, Any]:
+    """The object in an answer; one that is cut off is no answer."""
+    try:
+        return dict(json.loads(data)) if data else {}
+    except ValueError as error:
+        raise ClusterUnavailable(f"{what}: the answer is not whole") from error
+
+
 def refusal(status: int, data: bytes, what: str) -> Exception:
     """The exception that stands for an answer of 300 or more."""
     try:
@@ -185,6 +195,9 @@ def refusal(status: int, data: bytes, what: str) -> Exception:
         return NotFound(text)
     if status == 409:
         return Conflict(text)
+    # One store's admission that does not answer is not an outage for all.
+    if status >= 500 and "webhook" in text:
+        return NotYet(Message("busy"))
     if status in (401, 408, 429) or status >= 500:
         return ClusterUnavailable(f"{what}: HTTP {status}: {text}")
     return denial(text)

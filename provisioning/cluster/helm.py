@@ -7,6 +7,7 @@ taken as proof; the release's record is read again (kubernetes.py).
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from provisioning.cluster.base import Beat, Release, no_beat
 from provisioning.errors import ClusterMisconfigured, ClusterUnavailable, NotYet, StepFailed
 from stores.messages import Message
 
+log = logging.getLogger(__name__)
 OLDEST = (4, 2, 4)
 BEAT_SECONDS = 1.0
 # How long Helm may take to record that it was interrupted, before it is killed.
@@ -28,7 +30,7 @@ GRACE_SECONDS = 10.0
 HISTORY = "5"
 UNREACHABLE = re.compile(
     r"cluster unreachable|connection refused|connection reset|i/o timeout|TLS handshake timeout"
-    r"|context deadline exceeded|etcdserver|too many requests|\bEOF\b|no route to host"
+    r"|context deadline exceeded|etcdserver|too many requests|(?<!unexpected )\bEOF\b|no route to host"
     r"|service unavailable|client rate limiter|apiserver not ready|http2: ",
     re.IGNORECASE,
 )
@@ -119,7 +121,9 @@ class Helm:
                 given = None  # communicate() keeps what it has not written yet
                 beat()
             if time.monotonic() > deadline:
-                raise ClusterUnavailable(f"Helm took longer than {self.seconds} seconds")
+                # Counts against this store's own time: others may fare better.
+                log.warning("helm %s took longer than %s seconds", process.args, self.seconds)
+                raise NotYet(Message("busy"))
 
     def environment(self, home: str) -> dict[str, str]:
         # Plugins, repositories and caches of whoever starts the worker have no business here.
@@ -157,7 +161,7 @@ def failure(said: str) -> Exception:
     if UNREACHABLE.search(text):
         return ClusterUnavailable(f"Helm: {text}")
     if "another operation" in text and "in progress" in text:
-        return NotYet(Message("release-busy", {"reason": text}))
+        return NotYet(Message("busy"))
     if isinstance(meaning := denial(text), NotYet):
         return meaning
     return StepFailed(Message("chart-refused", {"reason": text}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,9 +22,10 @@ from provisioning.cluster.base import (
     no_beat,
 )
 from provisioning.cluster.helm import Helm
-from provisioning.errors import ClusterUnavailable, StepFailed
+from provisioning.errors import NotYet, StepFailed
 from stores.messages import Message
 
+log = logging.getLogger(__name__)
 # An apply drops what the same manager does not repeat, so the annotation has one of its own.
 RELEASE_MANAGER = "storeyard-release"
 # How the API server refuses to turn one object into another of the same name.
@@ -74,7 +76,7 @@ class KubernetesCluster(Cluster):
         except Conflict as error:
             if "uid" in metadata:  # that object is gone, or another one has its name
                 raise object_gone(kind, metadata["name"]) from error
-            raise ClusterUnavailable(f"{kind} {metadata['name']}: {error}") from error
+            raise NotYet(Message("busy")) from error  # somebody else writes it right now
         except NotFound as error:
             raise rejected(str(error)) from error
         except StepFailed as error:
@@ -95,7 +97,7 @@ class KubernetesCluster(Cluster):
         except Conflict:
             found = self.get(kind, metadata["name"], namespace)
             if found is None:  # there a moment ago, gone now
-                raise ClusterUnavailable(f"{kind} {metadata['name']} came and went") from None
+                raise NotYet(Message("busy")) from None
             return found
         except NotFound as error:
             raise rejected(str(error)) from error
@@ -131,7 +133,10 @@ class KubernetesCluster(Cluster):
         self.helm.upgrade(release, beat)
         # Helm's word is no proof: it also ends well when it could not write its record.
         if (after := self.release_state(release.name, release.namespace)) != "deployed":
-            raise ClusterUnavailable(f"Helm ended, but the release is {after or 'absent'}")
+            log.warning(
+                "%s: Helm ended, but the release is %s", release.namespace, after or "absent"
+            )
+            raise NotYet(Message("busy"))
         self.remember_release(release, namespace["metadata"]["uid"])
         return True
 

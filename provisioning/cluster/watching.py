@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from provisioning.cluster import readiness
-from provisioning.cluster.api import Api, Conflict, NotFound, path_of
+from provisioning.cluster.api import Api, path_of
 from provisioning.cluster.base import STORE_LABEL, Change
-from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
+from provisioning.errors import ClusterUnavailable
 
 log = logging.getLogger(__name__)
 KINDS = (*readiness.WATCHED, "Namespace")
@@ -68,9 +68,10 @@ class KindWatch:
                 failures = 0
             except Gone:
                 version = ""
-            except (ClusterUnavailable, NotYet, StepFailed, NotFound, Conflict) as error:
+            # Whatever it was: a watch that ends is a doorbell that nobody hears any more.
+            except Exception as error:
                 if not failures:
-                    log.warning("watch of %s interrupted: %s", self.kind, error)
+                    log.warning("watch of %s interrupted: %r", self.kind, error)
                 self.over.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
                 version = ""

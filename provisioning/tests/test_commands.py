@@ -280,13 +280,14 @@ def test_an_unknown_cluster_is_refused(tmp_path):
     assert "STOREYARD_CLUSTER" in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize(("helm", "timeout", "retry"), [(180, 180, 600), (90, 600, 600)])
+@pytest.mark.parametrize(("helm", "timeout", "retry"), [(140, 300, 600), (90, 600, 600)])
 def test_the_queue_may_not_be_faster_than_helm(settings, helm, timeout, retry):
     settings.HELM_SECONDS = helm
     settings.Q_CLUSTER = {**settings.Q_CLUSTER, "timeout": timeout, "retry": retry}
     [error] = check_queue(None)
     assert error.id == "provisioning.E001"
-    assert f"({helm}, {timeout}, {retry})" in error.msg
+    # Two runs, each with twice ten seconds to be stopped in.
+    assert f"({2 * (helm + 20)}, {timeout}, {retry})" in error.msg
 
 
 def test_the_queue_lives_in_the_same_database(settings):

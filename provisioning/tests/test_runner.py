@@ -6,16 +6,19 @@ import pytest
 from django.apps import apps
 from django.db.models.functions import Now
 
-from provisioning import runner, steps
+from provisioning import manifests, runner, steps
 from provisioning.cluster.base import STORE_LABEL
 from provisioning.cluster.simulated import SimulatedCluster
-from provisioning.errors import ClusterUnavailable
+from provisioning.errors import ClusterMisconfigured, ClusterUnavailable, NotYet, StepFailed
 from provisioning.lease import Lease
 from provisioning.tests.conftest import deliver
-from stores import audit
+from stores import audit, queue
+from stores.errors import StaleStore
 from stores.lifecycle import Status
+from stores.messages import Message
 from stores.models import Operation, OperationStep, Store
 from stores.services import create_store, delete_store, refresh_store, retry_store
+from stores.tests.test_services import in_parallel
 
 
 def passwords(cluster, store) -> dict:
@@ -348,6 +351,128 @@ def test_a_deletion_is_never_given_up(store, as_alice, cluster, clock, monkeypat
         runner.converge(store.pk, cluster)
     store.refresh_from_db()
     assert store.status == Status.DELETING
+
+
+def test_a_step_that_ran_out_of_time_is_the_one_that_failed(alice, as_alice, work):
+    store = create_store(actor=as_alice, owner=alice, name="broken-image", address="broken")
+    work(store, 20)
+    Store.objects.update(deadline_at=Now() - timedelta(seconds=1))
+    work(store)
+    row = OperationStep.objects.get(name="wait_until_running")
+    assert row.outcome == "failed" and row.ended_at is not None
+    assert "cannot be fetched" in row.sentence
+
+
+def test_time_in_which_no_worker_looked_does_not_count(alice, as_alice, work):
+    store = create_store(actor=as_alice, owner=alice, name="slow shop", address="slow-shop")
+    work(store, 2)
+    long_ago = Now() - timedelta(hours=2)
+    Store.objects.update(due_at=long_ago, deadline_at=Now() - timedelta(hours=1, minutes=55))
+    work(store)
+    assert store.status == Status.READY
+
+
+def test_a_platform_without_a_usable_cluster_fails_no_store(store, settings, monkeypatch):
+    settings.MAX_ATTEMPTS = 2
+
+    def misconfigured():
+        raise ClusterMisconfigured("Helm was not found")
+
+    monkeypatch.setattr(runner, "get_cluster", misconfigured)
+    for _ in range(5):
+        runner.converge(store.pk)
+    store.refresh_from_db()
+    assert (store.status, store.attempts) == (Status.PROVISIONING, 0)
+
+
+def test_a_ready_store_keeps_no_message_of_a_pass_that_went_wrong(
+    store, cluster, work, monkeypatch
+):
+    work(store)
+
+    def bug(work):
+        raise KeyError
+
+    monkeypatch.setattr(steps, "PROVISION", (bug,))
+    with pytest.raises(KeyError):
+        runner.converge(store.pk, cluster)
+    assert Store.objects.get(pk=store.pk).message == {}
+    Store.objects.update(message={"code": "cluster-unavailable", "params": {}})
+    monkeypatch.undo()
+    runner.converge(store.pk, cluster)
+    assert Store.objects.get(pk=store.pk).message == {}
+
+
+def test_a_ready_store_without_access_does_not_keep_a_worker_busy(store, cluster, work):
+    work(store)
+    cluster.delete("RoleBinding", manifests.BINDING, store.namespace)
+    apps.get_model("django_q", "OrmQ").objects.all().delete()
+    queue.ring(store.pk)
+    assert deliver(cluster, limit=30) <= 3
+
+
+def test_a_store_that_never_had_a_namespace_is_deleted_beside_a_foreign_one(
+    store, as_alice, cluster, work
+):
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": store.namespace}})
+    work(store)
+    delete_store(store, actor=as_alice)
+    work(store)
+    assert store.status == Status.DELETED
+    assert cluster.get("Namespace", store.namespace) is not None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClusterUnavailable("helm: EOF"),
+        NotYet(Message("access-pending")),
+        StepFailed(Message("rejected", {"reason": "no"})),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_release_that_cannot_be_uninstalled_goes_with_its_namespace(
+    store, as_alice, cluster, work, monkeypatch, error
+):
+    work(store)
+
+    def cannot(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(SimulatedCluster, "uninstall_release", cannot)
+    delete_store(store, actor=as_alice)
+    work(store)
+    assert store.status == Status.DELETED
+    assert cluster.survey() == []
+
+
+def test_the_salts_and_the_administrator_are_not_made_anew_either(store, as_alice, work, cluster):
+    work(store)
+    cluster.delete("Secret", "store-wordpress", store.namespace)
+    refresh_store(store, actor=as_alice)
+    work(store)
+    assert "not made anew" in store.sentence
+
+
+@pytest.mark.parametrize("round_", range(6))
+@pytest.mark.django_db(transaction=True)
+def test_a_deletion_and_a_pass_that_settles_never_wait_for_each_other(
+    store, as_alice, cluster, clock, round_
+):
+    for _ in range(20):
+        runner.converge(store.pk, cluster)
+        clock.passes(1)
+        if OperationStep.objects.filter(name="wait_until_running").exists():
+            break
+    clock.passes(60)  # the next pass settles it
+    meet = (
+        lambda: runner.converge(store.pk, cluster),
+        lambda: delete_store(Store.objects.get(pk=store.pk), actor=as_alice),
+    )
+    settled, deleted = in_parallel(2, lambda number: meet[number]())
+    assert settled is None
+    assert deleted is None or isinstance(deleted, StaleStore)
+    assert Store.objects.get(pk=store.pk).message.get("code") != "internal-error"
 
 
 def test_the_clock_rings_what_is_due_and_nothing_else(store, cluster, work):

@@ -55,6 +55,18 @@ def test_rows_missing_at_the_end_are_noticed():
 
 
 @pytest.mark.django_db
+def test_a_row_slipped_in_at_the_end_is_noticed():
+    ids = three_events()
+    last = AuditEvent.objects.get(pk=ids[2])
+    forged = AuditEvent(
+        at=last.at, action="test.forged", actor_name="x", via="x", previous_hash=last.hash
+    )
+    forged.hash = forged.digest()
+    forged.save()
+    assert audit.verify() == "Audit events were added past the trail: 4 are there, 3 were written."
+
+
+@pytest.mark.django_db
 def test_events_cannot_be_changed_or_deleted_through_the_model():
     three_events()
     event = AuditEvent.objects.first()

@@ -230,3 +230,19 @@ def test_two_owners_who_want_one_address_at_once_get_one_store_and_one_clear_ans
     assert Store.objects.count() == 1
     assert len(refusals) == 7
     assert all(isinstance(e, Refused) and "taken" in str(e) for e in refusals)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_owner_who_creates_deletes_and_gets_a_quota_at_once_meets_no_deadlock(alice, as_alice):
+    User.objects.update(max_stores=50)
+    old = [create_store(actor=as_alice, owner=alice, name=f"Old {n}") for n in range(6)]
+
+    def act(number: int) -> None:
+        if number % 3 == 0:
+            create_store(actor=as_alice, owner=alice, name=f"New {number}")
+        elif number % 3 == 1:
+            delete_store(old[number // 3], actor=as_alice)
+        else:
+            set_quota(alice, 50 + number, actor=as_alice)
+
+    assert in_parallel(18, act) == [None] * 18

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from stores.actor import SYSTEM, Actor
-from stores.errors import Refused
+from stores.errors import Refused, StaleStore
 from stores.messages import sentence
 from stores.models import Store, User
 
@@ -26,6 +26,8 @@ class StoreCommand(BaseCommand):
             return self.run_command(**options)
         except Refused as refusal:
             raise CommandError(str(refusal)) from None
+        except StaleStore:
+            raise CommandError("The store changed at the same moment. Try again.") from None
 
     def run_command(self, **options: Any) -> str | None:
         raise NotImplementedError

@@ -21,9 +21,10 @@ class Command(StoreCommand):
         due = list(Store.objects.due().select_related("owner"))
         if not options["dry_run"]:
             try:
-                tasks.reconcile()
+                rung = tasks.reconcile()
             except ClusterMisconfigured as error:
                 raise CommandError(str(error)) from None
+            due = [store for store in due if store.pk in rung]
         if options["json"]:
             return self.print_json([as_json(store) for store in due])
         for store in due:
