@@ -6,13 +6,15 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 import pytest
 from django.db.models.functions import Now
 
 from devcluster import DevCluster
+from provisioning.cluster.api import path_of
+from provisioning.errors import StepFailed
 from provisioning.tests.real_platform import TEST, OpenPlatform, Platform, until
 from stores import queue, services
 from stores.lifecycle import Status
@@ -105,10 +107,18 @@ def told(store: Store) -> str:
 
 
 def test_a_chart_that_cannot_work_fails_in_words_and_can_be_retried(platform: Platform) -> None:
-    store = platform.create()
-    with refused_images(platform, store):
+    with ExitStack() as rule:
+        # Helm waits until the rule is in force, or the pods could be there before it.
+        with platform.helm_held():
+            store = platform.create()
+            until(lambda: platform.helm_runs(store.namespace), "Helm to run")
+            rule.enter_context(refused_images(platform, store))
+            until(lambda: rule_is_in_force(platform, store), "the rule to be in force")
         platform.wait_for_step(store, "wait_until_running", "waiting")
-        until(lambda: refused(platform, store), "the pods to be refused")
+        until(
+            lambda: refused(platform, store),
+            lambda: f"pods refused; the store is {Store.objects.get(pk=store.pk).status}",
+        )
         set_deadline(store, SECONDS_LEFT)
         deadline = Store.objects.get(pk=store.pk).deadline_at
         queue.ring(store.pk)
@@ -120,9 +130,10 @@ def test_a_chart_that_cannot_work_fails_in_words_and_can_be_retried(platform: Pl
 
         said = store.sentence
         assert said == operation.sentence
-        assert said.startswith("The cluster refuses to start store-web")
-        assert "This registry is not allowed here" in said
-        assert said.endswith("Retry once the rule or limit named here has been changed.")
+        assert store.message["code"] == "pods-refused"
+        # Which part, why in the cluster's words, and what to do.
+        for words in ("store-web", "This registry is not allowed here", "Ask support", "retry"):
+            assert words in said
         assert "Traceback" not in said and "provisioning." not in said
         step = operation.steps.get(name="wait_until_running")
         assert step.ended_at is None or step.outcome == "failed"
@@ -131,6 +142,38 @@ def test_a_chart_that_cannot_work_fails_in_words_and_can_be_retried(platform: Pl
     platform.wait_for(store, Status.READY, Status.FAILED)
     assert store.status == Status.READY, store.sentence
     assert [operation.kind for operation in store.operations.all()] == ["retry", "create"]
+
+
+def rule_is_in_force(platform: Platform, store: Store) -> bool:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "probe"},
+        "spec": {
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 1000,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "probe",
+                    "image": "docker.io/library/wordpress",
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                }
+            ],
+        },
+    }
+    try:
+        platform.admin.api.request(
+            "POST", path_of("Pod", namespace=store.namespace), query={"dryRun": "All"}, body=pod
+        )
+    except StepFailed as refusal:
+        return "This registry is not allowed here" in str(refusal)
+    return False
 
 
 def refused(platform: Platform, store: Store) -> bool:
