@@ -75,7 +75,7 @@ def kill_workers(platform: Platform, patients: dict[str, Patient], tasks: list[t
 
 @pytest.fixture(scope="module")
 def platform(open_platform: OpenPlatform) -> Iterator[Platform]:
-    with open_platform(LEASE_SECONDS=4, MAX_STORES_STARTING=len(DEATHS)) as opened:
+    with open_platform(LEASE_SECONDS=8, MAX_STORES_STARTING=len(DEATHS)) as opened:
         yield opened
 
 
