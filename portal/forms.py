@@ -77,8 +77,10 @@ class StoreForm(forms.Form):
 
 
 class DeleteForm(forms.Form):
-    address = forms.CharField(
-        label="Address",
+    """The name confirms; the address too, since not every name can be typed on every keyboard."""
+
+    name = forms.CharField(
+        label="Name",
         required=False,
         widget=forms.TextInput(
             attrs={
@@ -94,12 +96,14 @@ class DeleteForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.store = store
 
-    def clean_address(self) -> str:
-        if self.cleaned_data["address"] != self.store.address:
+    def clean_name(self) -> str:
+        typed: str = self.cleaned_data["name"]
+        if typed not in (self.store.name, self.store.address):
             raise forms.ValidationError(
-                f"That is not this store's address. Type “{self.store.address}” to delete it."
+                f"That is not this store's name. Type “{self.store.name}” to delete it, "
+                f"or its address, “{self.store.address}”."
             )
-        return self.store.address
+        return typed
 
 
 class LoginForm(AuthenticationForm):

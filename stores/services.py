@@ -40,9 +40,7 @@ def create_store(
     name = names.clean_name(name)
     address = names.clean_address(address or suggested_address(name))
     plan = plans.clean_plan(plan)
-    if engine not in Store.Engine.values:
-        known = ", ".join(Store.Engine.values)
-        raise Refused(f"There is no engine “{engine}”. Choose one of: {known}.", field="engine")
+    engine = clean_engine(engine)
     with transaction.atomic():
         # Everybody who creates for this owner waits here (PostgreSQL); on SQLite every
         # transaction that writes waits for the others anyway. Without the key: whoever holds the
@@ -159,6 +157,13 @@ def begin(
 def require(store: Store, wanted: Status, rule: str) -> None:
     if wanted not in TRANSITIONS[Status(store.status)]:
         raise IllegalTransition(f"{rule}; this one is {store.get_status_display().lower()}.")
+
+
+def clean_engine(code: str) -> str:
+    if code not in Store.Engine.values:
+        known = ", ".join(Store.Engine.values)
+        raise Refused(f"There is no engine “{code}”. Choose one of: {known}.", field="engine")
+    return code
 
 
 def suggested_address(name: str) -> str:

@@ -60,7 +60,7 @@ def test_pages_for_others_hold_nothing_inline(store, at_bob, at_carol):
 
 def test_a_refused_form_holds_nothing_inline(at_alice, store):
     check(at_alice.post(reverse("store-create"), {"name": "", "address": "A", "plan": "x"}))
-    check(at_alice.post(reverse("store-delete", args=[store.pk]), {"address": "x"}))
+    check(at_alice.post(reverse("store-delete", args=[store.pk]), {"name": "x"}))
     check(Client().post(reverse("login"), {"username": "x"}))
 
 

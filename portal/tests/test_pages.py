@@ -235,27 +235,28 @@ def test_somebody_faster_is_no_server_error(at_alice, store, monkeypatch):
     assert "The store changed at the same moment" in response.content.decode()
 
 
-def test_deleting_lists_what_goes_and_asks_for_the_address(at_alice, store):
+def test_deleting_lists_what_goes_and_asks_for_the_name(at_alice, store):
     page = read(at_alice, reverse("store-delete", args=[store.pk]))
     for word in ("shop", "database", "disks", store.host, "held for you for 30 days"):
         assert word in page
 
 
-@pytest.mark.parametrize("typed", ["", "wrong", "SHOP-NO-0", "Anna’s Ceramics"])
-def test_the_wrong_address_deletes_nothing(typed, at_alice, store):
-    response = at_alice.post(reverse("store-delete", args=[store.pk]), {"address": typed})
+@pytest.mark.parametrize("typed", ["", "wrong", "SHOP-NO-0", "Somebody else’s"])
+def test_the_wrong_name_deletes_nothing(typed, at_alice, store):
+    response = at_alice.post(reverse("store-delete", args=[store.pk]), {"name": typed})
     assert "That is not this store" in response.content.decode()
     store.refresh_from_db()
     assert store.status == "ready"
 
 
-def test_the_right_address_deletes(at_alice, store):
+@pytest.mark.parametrize("field", ["name", "address"])
+def test_the_right_name_or_address_deletes(at_alice, store, field):
     url = reverse("store-delete", args=[store.pk])
-    response = at_alice.post(url, {"address": store.address}, follow=True)
+    response = at_alice.post(url, {"name": getattr(store, field)}, follow=True)
     assert "The store is being deleted." in response.content.decode()
     store.refresh_from_db()
     assert store.status == "deleting"
-    again = at_alice.post(url, {"address": store.address}, follow=True)
+    again = at_alice.post(url, {"name": store.name}, follow=True)
     assert "This store is already being deleted." in again.content.decode()
     assert store.operations.filter(kind="delete").count() == 1
 
