@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -49,6 +54,27 @@ class ReadOnly:
 
 
 class UserForm(UserChangeForm):  # type: ignore[type-arg]
+    before: dict[str, Any]
+
+    def remember(self, user: User) -> None:
+        """What the database holds, now that nobody else can change it."""
+        self.before = {name: self.kept(user, name) for name in self.changed_data}
+
+    def differences(self, user: User) -> dict[str, dict[str, Any]]:
+        now = {name: self.kept(user, name) for name in self.before}
+        return {
+            name: {"from": before, "to": now[name]}
+            for name, before in self.before.items()
+            if before != now[name]
+        }
+
+    def kept(self, user: User, name: str) -> Any:
+        """A field's value in a form that the audit trail can keep."""
+        value = getattr(user, name)
+        if User._meta.get_field(name).many_to_many:
+            return sorted(str(row) for row in value.all())
+        return value if isinstance(value, bool | int) else str(value)
+
     def clean_max_stores(self) -> int:
         wanted: int = self.cleaned_data["max_stores"]
         if wanted > services.MAX_STORES_LIMIT:
@@ -56,8 +82,22 @@ class UserForm(UserChangeForm):  # type: ignore[type-arg]
         return wanted
 
 
+@contextmanager
+def password_audited(request: HttpRequest, pk: int) -> Iterator[None]:
+    """Write down that this user's password is another one afterwards; never what it is."""
+    with transaction.atomic():
+        before = User.objects.select_for_update(no_key=True).get(pk=pk).password
+        yield
+        user = User.objects.get(pk=pk)
+        if user.password != before:
+            details = {"user": user.get_username(), "usable": user.has_usable_password()}
+            AuditEvent.record("user.set_password", actor=staff(request), details=details)
+
+
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
+    """Superusers change everybody; support changes owners, but neither colleagues nor rights."""
+
     form = UserForm
     list_display = ("username", "email", "quota", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser")
@@ -80,19 +120,69 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         # Nor may it be the right to set a colleague's password.
-        if obj is not None and obj.is_staff and not request.user.is_superuser:
+        protected = obj is not None and (obj.is_staff or obj.is_superuser)
+        if protected and not request.user.is_superuser:
             return False
         return super().has_change_permission(request, obj)
 
-    def save_model(
-        self, request: HttpRequest, user: User, form: forms.BaseModelForm[User], change: bool
-    ) -> None:
-        wanted = user.max_stores
-        if change:
-            user.max_stores = User.objects.values_list("max_stores", flat=True).get(pk=user.pk)
-        super().save_model(request, user, form, change)
-        if change:
-            services.set_quota(user, wanted, actor=staff(request))
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Nobody: who did what stays known. People who leave are made inactive."""
+        return False
+
+    def user_change_password(
+        self, request: HttpRequest, id: str, form_url: str = ""
+    ) -> HttpResponse:
+        user = self.get_object(request, unquote(id))
+        if request.method != "POST" or user is None:
+            return super().user_change_password(request, id, form_url)
+        with password_audited(request, user.pk):
+            return super().user_change_password(request, id, form_url)
+
+    def save_model(self, request: HttpRequest, user: User, form: Any, change: bool) -> None:
+        """Save the columns that were changed, the quota through its service."""
+        if not change:
+            super().save_model(request, user, form, change)
+            return
+        before = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        if not self.has_change_permission(request, before):
+            raise PermissionDenied
+        form.remember(before)
+        # The others may have been changed meanwhile, by somebody else.
+        columns = {field.name for field in User._meta.concrete_fields}
+        user.save(update_fields=columns.intersection(form.changed_data) - {"max_stores"})
+        if "max_stores" in form.changed_data:
+            services.set_quota(user, user.max_stores, actor=staff(request))
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save groups and rights, and write down what the whole form did: nothing comes after."""
+        super().save_related(request, form, formsets, change)
+        if not change:
+            details = {"user": form.instance.get_username()}
+            AuditEvent.record("user.add", actor=staff(request), details=details)
+            return
+        changed = form.differences(User.objects.get(pk=form.instance.pk))
+        changed.pop("max_stores", None)  # the service has written that
+        if changed:
+            details = {"user": str(form.initial["username"]), "changed": changed}
+            AuditEvent.record("user.change", actor=staff(request), details=details)
+
+
+def own_password_change(
+    request: HttpRequest, extra_context: dict[str, Any] | None = None
+) -> HttpResponse:
+    """The page on which staff change their own password."""
+    if request.method != "POST":
+        return change_own_password(request, extra_context)
+    with password_audited(request, cast(User, request.user).pk):
+        return change_own_password(request, extra_context)
+
+
+change_own_password = admin.site.password_change
+admin.site.password_change = own_password_change  # type: ignore[method-assign, assignment]
+
+# A group's rights are its members': they come with the platform (stores/apps.py), and any others
+# are given to people, whose changes are in the audit trail.
+admin.site.unregister(Group)
 
 
 # --- Stores ------------------------------------------------------------------------------

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
+from django.core.management import call_command
 from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 
 from stores.actor import SYSTEM, Actor
+from stores.apps import SUPPORT
+from stores.audit import verify
 from stores.lifecycle import Status
 from stores.models import AuditEvent, Operation, Store, User
 from stores.services import create_store
@@ -37,12 +42,14 @@ def at_carol(carol: User) -> Client:
 
 @pytest.fixture
 def erin(db) -> User:
-    """Support staff with the rights of the job, not a superuser."""
+    """Staff in the group that is shipped, not a superuser."""
     erin = User.objects.create_user("erin", "erin@example.com", "a long password", is_staff=True)
-    wanted = ("view_store", "change_store", "view_operation", "view_auditevent")
-    users = ("view_user", "change_user", "add_user")
-    erin.user_permissions.set(Permission.objects.filter(codename__in=(*wanted, *users)))
+    erin.groups.add(Group.objects.get(name=SUPPORT))
     return erin
+
+
+def allow(user: User, *codenames: str) -> None:
+    user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
 
 
 @pytest.fixture
@@ -149,18 +156,71 @@ def test_deleting_asks_first(at_carol, store):
 
 
 def test_who_may_only_look_has_no_actions(at_erin, erin, store):
-    erin.user_permissions.remove(Permission.objects.get(codename="change_store"))
+    erin.groups.clear()
+    allow(erin, "view_store")
     assert "annas-shop" in at_erin.get(STORES).content.decode()
     run(at_erin, "delete_stores", store, confirmed="yes")
     store.refresh_from_db()
     assert store.status == "ready"
 
 
-def test_support_without_all_rights_can_do_the_job(at_erin, store):
+def test_the_support_group_may_do_the_job_and_nothing_else(erin):
+    rights = "view_user add_user change_user view_store change_store view_operation"
+    assert erin.get_all_permissions() == {
+        f"stores.{right}" for right in f"{rights} view_operationstep view_auditevent".split()
+    }
+
+
+def test_migrating_again_puts_the_support_group_right(erin):
+    group = Group.objects.get(name=SUPPORT)
+    group.permissions.set(Permission.objects.filter(codename="delete_user"))
+    for _ in range(2):
+        call_command("migrate", verbosity=0)
+    assert Group.objects.get() == group
+    assert erin.has_perm("stores.view_store") and not erin.has_perm("stores.delete_user")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_emptied_database_has_the_support_group_too():
+    call_command("flush", interactive=False, verbosity=0)
+    assert Group.objects.get(name=SUPPORT).permissions.count() == 8
+
+
+def test_support_sees_a_store_with_its_steps_and_its_trail(at_erin, store):
+    store.operations.get().steps.create(name="install_release", position=1)
+    assert "Create" in at_erin.get(f"{STORES}{store.pk}/change/").content.decode()
+    for model in (*OWNED_BY_US, "user"):
+        assert at_erin.get(f"/admin/stores/{model}/").status_code == 200
+    operation = store.operations.get()
+    page = at_erin.get(f"/admin/stores/operation/{operation.pk}/change/").content.decode()
+    assert "Install release" in page
+
+
+def test_support_retries_refreshes_and_deletes(at_erin, store):
     assert "is looked at again" in run(at_erin, "refresh", store)
+    Store.objects.filter(pk=store.pk).update(status="failed")
+    store.operations.open().update(finished_at=Now(), outcome="failed")
+    assert "is tried again" in run(at_erin, "retry", store)
+    assert "is being deleted" in run(at_erin, "delete_stores", store, confirmed="yes")
 
 
 # --- People ------------------------------------------------------------------------------
+
+
+NEW_PASSWORD = {
+    "password1": "a-very-long-password-1",
+    "password2": "a-very-long-password-1",
+    "usable_password": "true",
+}
+DORA = {"username": "dora", **NEW_PASSWORD}
+
+
+def password_of(user: User) -> str:
+    return reverse("admin:auth_user_password_change", args=[user.pk])
+
+
+def what_happened() -> list[tuple[str, dict[str, object]]]:
+    return [(event.action, event.details) for event in AuditEvent.objects.order_by("id")]
 
 
 def change_user(client: Client, user: User, **changed: object):
@@ -179,9 +239,114 @@ def test_a_quota_is_changed_through_the_service_and_audited(at_carol, alice, car
     assert event.details == {"user": "alice", "from": 3, "to": 9}
 
 
-def test_changing_something_else_leaves_no_quota_event(at_carol, alice):
+def test_support_changes_a_quota_and_nothing_else_is_written(at_erin, alice):
+    change_user(at_erin, alice, max_stores=9)
+    assert what_happened() == [("user.set_quota", {"user": "alice", "from": 3, "to": 9})]
+
+
+def test_a_change_of_a_person_is_written_down_with_what_was_and_what_is(at_erin, erin, alice):
+    change_user(at_erin, alice, username="alicia", email="new@example.com", is_active="")
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor, event.via) == ("user.change", erin, "admin")
+    assert event.address == "127.0.0.1" and event.request_id
+    assert event.details == {
+        "user": "alice",
+        "changed": {
+            "username": {"from": "alice", "to": "alicia"},
+            "email": {"from": "alice@example.com", "to": "new@example.com"},
+            "is_active": {"from": True, "to": False},
+        },
+    }
+    assert not User.objects.get(username="alicia").is_active
+    assert verify() == ""
+
+
+def test_rights_that_a_superuser_gives_are_written_down(at_carol, alice):
+    group = Group.objects.get(name=SUPPORT)
+    right = Permission.objects.get(codename="delete_user")
+    change_user(at_carol, alice, is_staff="on", groups=[group.pk], user_permissions=[right.pk])
+    assert list(alice.groups.all()) == [group]
+    changed = {
+        "is_staff": {"from": False, "to": True},
+        "groups": {"from": [], "to": [SUPPORT]},
+        "user_permissions": {"from": [], "to": [str(right)]},
+    }
+    assert what_happened() == [("user.change", {"user": "alice", "changed": changed})]
+
+
+def test_saving_without_a_change_writes_nothing(at_carol, alice):
+    assert change_user(at_carol, alice).status_code == 200
+    assert what_happened() == []
+
+
+def test_a_refused_form_changes_and_writes_nothing(at_carol, alice):
+    change_user(at_carol, alice, first_name="Alice", max_stores=1001)
+    alice.refresh_from_db()
+    assert alice.first_name == "" and what_happened() == []
+
+
+def test_what_cannot_be_written_down_is_not_done(at_carol, alice, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError("no room")
+
+    monkeypatch.setattr(AuditEvent, "record", refuse)
+    at_carol.raise_request_exception = False
+    before = alice.password
+    assert change_user(at_carol, alice, first_name="Alice").status_code == 500
+    assert at_carol.post(password_of(alice), NEW_PASSWORD).status_code == 500
+    assert at_carol.post("/admin/stores/user/add/", DORA).status_code == 500
+    alice.refresh_from_db()
+    assert (alice.first_name, alice.password) == ("", before)
+    assert not User.objects.filter(username="dora").exists()
+
+
+def test_what_somebody_else_changed_meanwhile_stays(at_carol, alice, monkeypatch):
+    clean = User.clean
+
+    def clean_while_another_saves(user):
+        User.objects.filter(pk=alice.pk).update(is_active=False, max_stores=7)
+        clean(user)
+
+    monkeypatch.setattr(User, "clean", clean_while_another_saves)
     change_user(at_carol, alice, first_name="Alice")
-    assert not AuditEvent.objects.filter(action="user.set_quota").exists()
+    alice.refresh_from_db()
+    assert (alice.first_name, alice.is_active, alice.max_stores) == ("Alice", False, 7)
+    assert [list(details["changed"]) for _, details in what_happened()] == [["first_name"]]
+
+
+def test_a_new_password_is_written_down_but_not_what_it_is(at_erin, erin, alice):
+    assert at_erin.post(password_of(alice), NEW_PASSWORD).status_code == 302
+    alice.refresh_from_db()
+    assert alice.check_password(NEW_PASSWORD["password1"])
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor, event.via) == ("user.set_password", erin, "admin")
+    assert event.address == "127.0.0.1" and event.request_id
+    assert event.details == {"user": "alice", "usable": True}
+
+
+def test_taking_a_password_away_is_written_down(at_carol, alice):
+    data = {"usable_password": "false", "unset-password": "yes"}
+    assert at_carol.post(password_of(alice), data).status_code == 302
+    assert what_happened() == [("user.set_password", {"user": "alice", "usable": False})]
+
+
+def test_a_refused_password_leaves_no_trace(at_carol, alice):
+    assert at_carol.post(password_of(alice), {**NEW_PASSWORD, "password2": "x"}).status_code == 200
+    assert at_carol.get(password_of(alice)).status_code == 200
+    assert at_carol.post("/admin/stores/user/999999/password/", NEW_PASSWORD).status_code == 404
+    assert what_happened() == []
+
+
+def test_staff_change_their_own_password_and_that_is_written_down(at_erin, erin):
+    url = reverse("admin:password_change")
+    assert at_erin.get(url).status_code == 200
+    new = NEW_PASSWORD["password1"]
+    data = {"old_password": "wrong", "new_password1": new, "new_password2": new}
+    assert at_erin.post(url, data).status_code == 200
+    assert what_happened() == []
+    assert at_erin.post(url, {**data, "old_password": "a long password"}).status_code == 302
+    assert what_happened() == [("user.set_password", {"user": "erin", "usable": True})]
+    assert at_erin.get("/admin/").status_code == 200, "still logged in"
 
 
 @pytest.mark.parametrize("wanted", [1001, -1, "many"])
@@ -196,30 +361,85 @@ def test_the_list_of_people_shows_what_they_use(at_carol, store):
     assert "1 of 3" in at_carol.get("/admin/stores/user/").content.decode()
 
 
-def test_a_person_can_be_added(at_carol):
-    data = {
-        "username": "dora",
-        "password1": "a-very-long-password-1",
-        "password2": "a-very-long-password-1",
-        "usable_password": "true",
-    }
-    at_carol.post("/admin/stores/user/add/", data)
-    assert User.objects.get(username="dora").max_stores == 3
+@pytest.mark.parametrize("who", ["carol", "erin"])
+def test_a_person_can_be_added_and_that_is_written_down(who, at_carol, at_erin):
+    client = at_carol if who == "carol" else at_erin
+    client.post("/admin/stores/user/add/", {**DORA, "is_superuser": "on", "is_staff": "on"})
+    dora = User.objects.get(username="dora")
+    assert (dora.max_stores, dora.is_staff, dora.is_superuser) == (3, False, False)
+    assert what_happened() == [("user.add", {"user": "dora"})]
+    assert AuditEvent.objects.get().actor_name == who
 
 
-def test_support_cannot_make_itself_more_than_it_is(at_erin, erin, alice, carol):
-    for user in (erin, carol):
-        assert change_user_status(at_erin, user) == 403
-    change_user(at_erin, alice, is_superuser="on", is_staff="on")
+def test_support_gives_nobody_rights(at_erin, alice):
+    group, right = Group.objects.get(name=SUPPORT), Permission.objects.first()
+    rights = {"groups": [group.pk], "user_permissions": [right.pk]}
+    change_user(at_erin, alice, is_superuser="on", is_staff="on", **rights)
     alice.refresh_from_db()
     assert not alice.is_superuser and not alice.is_staff
+    assert not alice.groups.exists() and not alice.user_permissions.exists()
+    assert what_happened() == []
 
 
-def change_user_status(client: Client, user: User) -> int:
-    password = reverse("admin:auth_user_password_change", args=[user.pk])
-    assert client.post(password, {"password1": "x", "password2": "x"}).status_code == 403
+@pytest.mark.parametrize("kind", ["itself", "staff", "superuser", "superuser who is not staff"])
+def test_support_changes_neither_colleagues_nor_superusers(kind, at_erin, erin, carol, alice):
+    User.objects.filter(pk=alice.pk).update(is_staff=True)
+    if kind == "superuser who is not staff":
+        User.objects.filter(pk=carol.pk).update(is_staff=False)
+    user = {"itself": erin, "staff": alice}.get(kind, carol)
+    user.refresh_from_db()
+    before = (user.password, user.email)
+    assert at_erin.get(password_of(user)).status_code == 403
+    assert at_erin.post(password_of(user), NEW_PASSWORD).status_code == 403
     url = reverse("admin:stores_user_change", args=[user.pk])
-    return client.post(url, {"username": user.username, "is_superuser": "on"}).status_code
+    data = {"username": user.username, "email": "x@example.com", "max_stores": 3}
+    assert at_erin.post(url, {**data, "is_superuser": "on"}).status_code == 403
+    user.refresh_from_db()
+    assert (user.password, user.email) == before
+    assert what_happened() == []
+
+
+def test_support_does_not_change_who_becomes_a_colleague_meanwhile(at_erin, alice, monkeypatch):
+    clean = User.clean
+
+    def clean_while_another_saves(user):
+        User.objects.filter(pk=alice.pk).update(is_staff=True)
+        clean(user)
+
+    monkeypatch.setattr(User, "clean", clean_while_another_saves)
+    assert change_user(at_erin, alice, email="x@example.com").status_code == 403
+    alice.refresh_from_db()
+    assert alice.email == "alice@example.com"
+
+
+@pytest.mark.parametrize("who", ["carol", "erin"])
+def test_nobody_deletes_a_person(who, at_carol, at_erin, erin, carol, alice):
+    allow(erin, "delete_user")
+    client = at_carol if who == "carol" else at_erin
+    people = "/admin/stores/user/"
+    assert "delete_selected" not in client.get(people).content.decode()
+    for user in (alice, carol):
+        url = reverse("admin:stores_user_delete", args=[user.pk])
+        assert client.post(url, {"post": "yes"}).status_code == 403
+        chosen = {"action": "delete_selected", "_selected_action": [user.pk], "post": "yes"}
+        client.post(people, chosen)
+    assert User.objects.filter(pk__in=[alice.pk, carol.pk]).count() == 2
+
+
+def test_rights_are_given_to_people_and_not_through_groups(at_carol, at_erin, erin):
+    allow(erin, "add_group", "change_group", "view_group")
+    for client in (at_carol, at_erin):
+        assert client.get("/admin/auth/group/").status_code == 404
+
+
+def test_the_demos_staff_is_support_and_no_superuser(db, settings, tmp_path):
+    settings.RUN_DIR = tmp_path
+    for _ in range(2):
+        call_command("demo_setup", stdout=io.StringIO())
+    user = User.objects.get(username="staff")
+    assert user.is_staff and not user.is_superuser
+    assert [group.name for group in user.groups.all()] == [SUPPORT]
+    assert not User.objects.get(username="demo").groups.exists()
 
 
 # --- The platform ------------------------------------------------------------------------

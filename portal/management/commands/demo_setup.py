@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from stores.apps import SUPPORT
 from stores.models import User
 
 PEOPLE: dict[str, dict[str, Any]] = {
@@ -21,7 +23,6 @@ PEOPLE: dict[str, dict[str, Any]] = {
     "staff": {
         "email": "staff@example.com",
         "is_staff": True,
-        "is_superuser": True,
         "max_stores": 0,
     },
 }
@@ -41,6 +42,8 @@ class Command(BaseCommand):
             if not user.check_password(passwords[name]):
                 user.set_password(passwords[name])
                 user.save()
+            if user.is_staff:
+                user.groups.add(Group.objects.get(name=SUPPORT))
         self.stdout.write(json.dumps(passwords))
 
 
