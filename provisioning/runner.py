@@ -43,7 +43,7 @@ MOMENTARY_TRIES = 40
 # When the clock looks again, should nobody ring.
 WAIT_SECONDS = 15
 # No event of a store tells that its storefront answers, or that a disk is gone.
-UNWATCHED = ("storefront-silent", "volume-remaining")
+UNWATCHED = {"storefront-silent", "volume-remaining"}
 UNWATCHED_SECONDS = 2
 ENOUGH_BELLS = 100
 OUTAGE_SECONDS = 10
@@ -183,7 +183,7 @@ class Pass:
     def wait(self, message: Message) -> None:
         """Return; the watcher, the clock or a person rings again."""
         self.say(message)
-        seconds = UNWATCHED_SECONDS if message.code in UNWATCHED else WAIT_SECONDS
+        seconds = UNWATCHED_SECONDS if message.codes & UNWATCHED else WAIT_SECONDS
         # At its deadline at the latest: it is to end then, not one wait later.
         due_at = Least(after(seconds), Coalesce(F("deadline_at"), after(seconds)))
         self.lease.release(orderly=True, due_at=due_at, ring=self.momentary)

@@ -115,6 +115,13 @@ class Message:
             for name, value in self.params.items()
         }
 
+    @property
+    def codes(self) -> set[str]:
+        """Its own code, or those of the messages it is made of."""
+        if self.code == "several":
+            return {part["code"] for part in self.params["parts"]}
+        return {self.code}
+
     def as_json(self) -> dict[str, Any]:
         return {"code": self.code, "params": self.params}
 

@@ -475,6 +475,18 @@ def test_a_deletion_and_a_pass_that_settles_never_wait_for_each_other(
     assert Store.objects.get(pk=store.pk).message.get("code") != "internal-error"
 
 
+def test_disks_that_go_are_looked_for_again_soon(store, as_alice, cluster, clock, work):
+    work(store)
+    delete_store(store, actor=as_alice)
+    deliver(cluster)
+    clock.passes(3.1)  # the namespace is gone, its disks not yet
+    runner.converge(store.pk, cluster)
+    store.refresh_from_db()
+    assert "is not released yet" in store.sentence
+    soon = Now() + timedelta(seconds=3)
+    assert Store.objects.filter(pk=store.pk, due_at__lt=soon).exists()
+
+
 def test_the_clock_rings_what_is_due_and_nothing_else(store, cluster, work):
     rings = apps.get_model("django_q", "OrmQ").objects
     rings.all().delete()
