@@ -67,6 +67,23 @@ def failed(store: Store) -> Store:
 # --- Stores ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("create_store", "--owner", "alice"), "--name"),
+        (("delete_store",), "store"),
+        (("list_stores", "--sort", "name"), "--sort"),
+        (("create_store", "--owner", "alice", "--name", "A shop", "--timeout", "soon"), "soon"),
+    ],
+)
+def test_a_wrong_argument_gets_one_clear_line(manage, alice, words, says):
+    done = manage(*words)
+    assert done.code != 0 and done.out == ""
+    [line] = done.err.splitlines()
+    assert says in line
+    assert not Store.objects.exists()
+
+
 def test_create_store_prints_id_status_and_address(manage, alice):
     done = manage("create_store", "--owner", "alice", "--name", "Bread & Roses")
     store = Store.objects.get()

@@ -6,7 +6,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from stores.actor import SYSTEM, Actor
 from stores.errors import Refused, StaleStore
@@ -20,6 +20,12 @@ __all__ = ["COMMAND", "SYSTEM", "StoreCommand", "as_json", "find_store", "find_u
 
 class StoreCommand(BaseCommand):
     """A command whose refusals are one clear line and a non-zero exit code."""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        # One line says what is wrong; --help says everything.
+        parser.print_usage = lambda file=None: None  # type: ignore[method-assign]
+        return parser
 
     def handle(self, *args: Any, **options: Any) -> str | None:
         try:
