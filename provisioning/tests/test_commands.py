@@ -76,7 +76,7 @@ def failed(store: Store) -> Store:
         (("create_store", "--owner", "alice", "--name", "A shop", "--timeout", "soon"), "soon"),
     ],
 )
-def test_a_wrong_argument_gets_one_clear_line(manage, alice, words, says):
+def test_words_the_command_line_does_not_know_get_one_clear_line(manage, alice, words, says):
     done = manage(*words)
     assert done.code != 0 and done.out == ""
     [line] = done.err.splitlines()
