@@ -274,7 +274,7 @@ def test_a_store_comes_and_goes_without_javascript(platform, chromium):
         page.get_by_text("The store is being looked at again.").wait_for()
         reload_until(page, "Ready")
         delete(page, "wrong")
-        page.get_by_text("That is not this store's address").wait_for()
+        page.get_by_text("That is not this store's name").wait_for()
         page.get_by_label("To confirm").fill("doras-books")
         page.get_by_role("button", name="Delete this store").click()
         page.get_by_text("The store is being deleted.").wait_for()
