@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from provisioning import manifests, storefront
-from provisioning.cluster.base import STORE_LABEL, Cluster, Manifest
+from provisioning.cluster import readiness
+from provisioning.cluster.base import STORE_LABEL, Cluster
 from provisioning.engines import ENGINES, RELEASE_NAME, Engine
 from provisioning.errors import ClusterUnavailable, LeaseLost, NotYet, StepFailed
 from provisioning.lease import Lease
@@ -83,25 +84,18 @@ def lost(store: Store) -> StepFailed:
 
 
 def apply_guardrails(work: Work) -> None:
-    for manifest in manifests.guardrails(work.store, settings.CLUSTER_SERVICE_ACCOUNT):
-        applied = work.cluster.apply(manifest)
-        if manifest["kind"] == "ResourceQuota":
-            quota = applied
+    store, cluster = work.store, work.cluster
+    applied = {
+        manifest["kind"]: cluster.apply(manifest)
+        for manifest in manifests.guardrails(store, settings.CLUSTER_SERVICE_ACCOUNT)
+    }
+    if readiness.is_up(applied["ResourceQuota"]):
+        return
     # Until the quota knows what is used, it refuses everything it counts, Helm's records included.
     # It learns that in about the time the rest took: asking once more mostly saves a pass.
-    if not counts(quota) and not counts(quota_in_cluster(work)):
+    quota = cluster.get("ResourceQuota", manifests.QUOTA, store.namespace)
+    if quota is None or not readiness.is_up(quota):
         raise NotYet(Message("quota-pending"))
-
-
-def quota_in_cluster(work: Work) -> Manifest:
-    return work.cluster.get("ResourceQuota", manifests.QUOTA, work.store.namespace) or {}
-
-
-def counts(quota: Manifest) -> bool:
-    """Whether the quota knows what is used of everything it limits."""
-    return bool(quota) and set(quota["spec"]["hard"]) <= set(
-        quota.get("status", {}).get("used", {})
-    )
 
 
 def create_secrets(work: Work) -> None:

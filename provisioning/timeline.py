@@ -43,7 +43,7 @@ class Timeline:
         if row is None or (row.outcome in OVER and outcome in OVER):
             return  # it happened once; that a later pass found it so is no news
         said = message.as_json() if message else {}
-        if row.outcome == outcome and row.message == said and outcome != Outcome.RUNNING:
+        if row.outcome == outcome and row.message == said:
             if outcome == Outcome.WAITING:  # nothing new to see, but it was looked at
                 OperationStep.objects.filter(pk=row.pk).update(tries=row.tries)
             return

@@ -88,20 +88,12 @@ class Api:
         configuration.retries = False
         return cls(client.ApiClient(configuration))
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: dict[str, Any] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-    ) -> dict[str, Any]:
-        """The answer as a dict. Raises NotFound, Conflict or one of ``provisioning.errors``."""
-        response = self.open(
-            method, path, query=query, body=body, content_type=content_type, accept=accept
-        )
+    def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """The answer as a dict; ``options`` as for ``open``.
+
+        Raises NotFound, Conflict or one of ``provisioning.errors``.
+        """
+        response = self.open(method, path, **options)
         from urllib3.exceptions import HTTPError
 
         try:
