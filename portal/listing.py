@@ -105,7 +105,7 @@ def overview(user: User) -> Overview:
 
 def found(user: User, wanted: Wanted) -> StoreQuerySet:
     stores = Store.objects.visible_to(user)
-    stores = stores.filter(status=wanted.status) if wanted.status else stores.counted()
+    stores = stores.filter(status=wanted.status) if wanted.status else stores.existing()
     # People paste what the browser shows as much as what they once typed.
     address = wanted.query.removeprefix(f"{settings.STORE_SCHEME}://").rstrip("/")
     address = address.removesuffix(f".{settings.STORE_DOMAIN}")

@@ -217,9 +217,11 @@ STORE_MAIL_USER = env.str("STORE_MAIL_USER", "")
 STORE_MAIL_PASSWORD = env.str("STORE_MAIL_PASSWORD", "")
 MAX_STORES_TOTAL = env.int("MAX_STORES_TOTAL", 500)
 # How many stores may be starting at once, whatever the number of workers.
-MAX_STORES_STARTING = env.int("MAX_STORES_STARTING", 10)
+MAX_STORES_STARTING = env.int("MAX_STORES_STARTING", 5)
 ADDRESS_HOLD_DAYS = env.int("ADDRESS_HOLD_DAYS", 30)
 PROVISION_SECONDS = env.int("PROVISION_SECONDS", 600)
+# How long a store that is to be deleted can be had back. 0: not at all.
+GRACE_SECONDS = env.int("GRACE_SECONDS", 600)
 
 # --- Passes and the queue ----------------------------------------------------------------
 # A pass may run Helm twice (mend, upgrade); twice HELM_SECONDS and its grace < timeout < retry:
@@ -229,6 +231,22 @@ PROVISION_SECONDS = env.int("PROVISION_SECONDS", 600)
 LEASE_SECONDS = env.float("LEASE_SECONDS", 60)
 TICK_SECONDS = env.float("TICK_SECONDS", 5)
 MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", 8)
+# A step that fails is tried again after so many seconds, and so often.
+RETRY_SECONDS: list[float] = env.list("RETRY_SECONDS", [2, 4, 8], subcast=float)
+
+# --- Looking after stores ----------------------------------------------------------------
+
+# How often everything in the cluster is compared with the rows.
+SWEEP_SECONDS = env.float("SWEEP_SECONDS", 60)
+# A change of health is told (history, mail) only once it has held so long.
+HEALTH_HOLD_SECONDS = env.float("HEALTH_HOLD_SECONDS", 10)
+# When neither the watcher nor a sweep has looked for so long, health is unknown.
+UNKNOWN_SECONDS = env.float("UNKNOWN_SECONDS", 90)
+# Every ready store gets a whole pass, which looks at its Secrets too, within this time.
+VERIFY_SECONDS = env.float("VERIFY_SECONDS", 3600)
+# When no worker has been heard from for so long, the pages say so.
+WORKER_SILENT_SECONDS = env.float("WORKER_SILENT_SECONDS", 90)
+
 Q_CLUSTER: dict[str, Any] = {
     "name": "storeyard",
     "orm": "default",

@@ -38,7 +38,9 @@ TITLES = {
     Operation.Kind.CREATE: _("Creation"),
     Operation.Kind.RETRY: _("Another try"),
     Operation.Kind.REFRESH: _("Refresh"),
+    Operation.Kind.REPAIR: _("Repair"),
     Operation.Kind.DELETE: _("Deletion"),
+    Operation.Kind.UNDO: _("Undone deletion"),
 }
 STOPPED = (_("Stopped"), "slash-circle", "gone")
 

@@ -6,13 +6,60 @@ Each rule is a pure function of ``Cluster.evidence``; the first that finds its c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from stores.messages import Message
 
 Evidence = dict[str, Any]
 Object = dict[str, Any]
+Move = Literal["owner", "support", "platform", "nobody"]
+Action = Literal["", "retry", "repair", "delete", "contact"]
+# Whose fault it is decides what becomes of the store: workload and chart may fail it at once where
+# waiting cannot help, user and unknown at its deadline, cluster and portal never do.
+Class = Literal["user", "chart", "workload", "cluster", "portal", "unknown"]
 PULL_REASONS = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull")
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Why a store is not as it should be, what that rests on, and what to do.
+
+    ``lines``: the evidence, each one line of text, redacted and cut. ``at_once``: waiting cannot help.
+    """
+
+    cause: Message
+    kind: Class
+    move: Move
+    action: Action = ""
+    lines: tuple[str, ...] = field(default=())
+    at_once: bool = False
+
+    @property
+    def never_fails(self) -> bool:
+        """Not the store's fault: its clock stands still, and it is tried again."""
+        return self.kind in ("cluster", "portal")
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "cause": self.cause.as_json(),
+            "kind": self.kind,
+            "move": self.move,
+            "action": self.action,
+            "lines": list(self.lines),
+            "at_once": self.at_once,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Diagnosis:
+        return cls(
+            cause=Message.from_json(value["cause"]),
+            kind=value["kind"],
+            move=value["move"],
+            action=value["action"],
+            lines=tuple(value["lines"]),
+            at_once=value["at_once"],
+        )
 
 
 def pods_refused(evidence: Evidence) -> Message | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
@@ -17,11 +17,14 @@ from stores import messages, names
 from stores.actor import Actor
 from stores.audit import AuditEvent, AuditHead
 from stores.errors import IllegalTransition, StaleStore
-from stores.lifecycle import SETTLED, STARTING, TRANSITIONS, Status
+from stores.lifecycle import OBSERVED, SETTLED, STARTING, TRANSITIONS, Health, Status
 from stores.messages import Message
 from stores.plans import DEFAULT_PLAN, PLANS
 
-__all__ = ["AuditEvent", "AuditHead", "Operation", "OperationStep", "Store", "User"]
+__all__ = [
+    "AuditEvent", "AuditHead", "Heartbeat", "Operation", "OperationStep", "Pause", "Snapshot",
+    "Store", "User",
+]  # fmt: skip
 
 
 class User(AbstractUser):
@@ -42,9 +45,18 @@ class StoreQuerySet(models.QuerySet["Store"]):
     def visible_to(self, user: Any) -> StoreQuerySet:
         return self.filter(owner=user)
 
-    def counted(self) -> StoreQuerySet:
-        """Those that occupy a place in the owner's quota: everything that may still exist."""
+    def existing(self) -> StoreQuerySet:
+        """Those of which something may still be there."""
         return self.exclude(status=Status.DELETED)
+
+    def counted(self) -> StoreQuerySet:
+        """Those that occupy a place in the owner's quota: all that exist, but those whose place
+        support has released."""
+        return self.exclude(slot=None)
+
+    def observed(self) -> StoreQuerySet:
+        """Those whose health is told: they have been ready, and nobody is taking them away."""
+        return self.filter(status__in=OBSERVED, ready_at__isnull=False)
 
     def unsettled(self) -> StoreQuerySet:
         return self.exclude(status__in=SETTLED)
@@ -95,10 +107,23 @@ class Store(models.Model):
     namespace = models.CharField(max_length=63, editable=False)
     namespace_uid = models.CharField(max_length=64, blank=True, editable=False)
     ready_at = models.DateTimeField("first ready", null=True, editable=False)
+    # The end of the grace period of a store that is being closed.
+    closes_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     deleted_at = models.DateTimeField(null=True, editable=False)
     # Counts every change that a page shows, so that a page can ask "anything newer than this?"
     revision = models.PositiveIntegerField(default=1, editable=False)
+
+    # What the cluster says about it, once it has been ready (provisioning/health.py)
+    health = models.CharField(max_length=10, choices=Health.choices, blank=True, editable=False)
+    health_since = models.DateTimeField(null=True, editable=False)
+    health_message = models.JSONField(default=dict, blank=True, editable=False)
+    # When it was last looked at; the heartbeats of watcher and sweep may be younger.
+    observed_at = models.DateTimeField(null=True, editable=False)
+    # What the history last said: it is told a change only once that has held for a while.
+    health_told = models.CharField(max_length=10, blank=True, editable=False)
+    # When a pass last found everything as it should be, Secrets included.
+    verified_at = models.DateTimeField(null=True, editable=False)
 
     # Who works on it (provisioning/lease.py)
     rings = models.PositiveIntegerField(default=0, editable=False)
@@ -108,7 +133,8 @@ class Store(models.Model):
     attempts = models.PositiveIntegerField(default=0, editable=False)
     due_at = models.DateTimeField(null=True, editable=False)
     deadline_at = models.DateTimeField(null=True, editable=False)
-    # Since when the cluster does not answer: the deadline's clock stands still meanwhile.
+    # Since when it waits for something that is not the store's fault (the cluster, a pause): the
+    # deadline's clock stands still meanwhile.
     outage_since = models.DateTimeField(null=True, editable=False)
 
     objects = StoreQuerySet.as_manager()
@@ -129,7 +155,10 @@ class Store(models.Model):
                 condition=Q(status__in=Status.values), name="status_is_in_the_table"
             ),
             models.CheckConstraint(
-                condition=Q(status="deleted", slot=None) | (~Q(status="deleted") & Q(slot__gte=0)),
+                condition=Q(status="deleted", slot=None)
+                # Support may release the place of a store whose removal hangs.
+                | Q(status="deleting")
+                | (~Q(status="deleted") & Q(slot__gte=0)),
                 name="a_slot_is_held_until_deleted",
             ),
         ]
@@ -161,8 +190,17 @@ class Store(models.Model):
         return self.status in SETTLED
 
     @property
+    def is_observed(self) -> bool:
+        """As ``StoreQuerySet.observed``."""
+        return self.status in OBSERVED and self.ready_at is not None
+
+    @property
     def sentence(self) -> str:
         return messages.sentence(self.message)
+
+    @property
+    def health_sentence(self) -> str:
+        return messages.sentence(self.health_message)
 
     def move_to(
         self,
@@ -217,7 +255,9 @@ class Operation(models.Model):
         CREATE = "create", "Create"
         RETRY = "retry", "Retry"
         REFRESH = "refresh", "Refresh"
+        REPAIR = "repair", "Repair"
         DELETE = "delete", "Delete"
+        UNDO = "undo", "Undo"
 
     class Outcome(models.TextChoices):
         SUCCEEDED = "succeeded", "Succeeded"
@@ -231,6 +271,17 @@ class Operation(models.Model):
     finished_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
     message = models.JSONField(default=dict, blank=True)
+    # How often a step failed and was tried again.
+    failures = models.PositiveSmallIntegerField(default=0)
+    # Why a repair was begun: what was found different from what is wanted, a message for each.
+    findings = models.JSONField(default=list, blank=True)
+    # The last diagnosis (provisioning/diagnosis.py) and the lines of evidence it rests on, kept
+    # because the cluster forgets its events after an hour.
+    diagnosis = models.JSONField(default=dict, blank=True)
+    evidence = models.JSONField(default=dict, blank=True)
+    # Of a deletion: what there was before ({kind, name, uid, …} each), and the proof that it is gone.
+    inventory = models.JSONField(default=list, blank=True)
+    receipt = models.JSONField(default=dict, blank=True)
 
     objects = OperationQuerySet.as_manager()
 
@@ -289,3 +340,56 @@ class OperationStep(models.Model):
     @property
     def duration(self) -> timedelta | None:
         return self.ended_at - self.started_at if self.ended_at else None
+
+
+class Heartbeat(models.Model):
+    """When something that must not stand still was last alive, by the database's clock."""
+
+    WATCHER, SWEEP, WORKER = "watcher", "sweep", "worker"
+
+    name = models.CharField(primary_key=True, max_length=40)
+    at = models.DateTimeField(db_default=Now())
+    details = models.JSONField(default=dict, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def beat(cls, name: str, **details: Any) -> None:
+        if not cls.objects.filter(pk=name).update(at=Now(), details=details):
+            cls.objects.update_or_create(name=name, defaults={"at": Now(), "details": details})
+
+    @classmethod
+    def seen(cls, *names: str) -> datetime | None:
+        """When the last of them was heard from; None for never."""
+        at: datetime | None = cls.objects.filter(pk__in=names).aggregate(at=Max("at"))["at"]
+        return at
+
+
+class Pause(models.Model):
+    """While its one row is there, no store is set up or changed."""
+
+    since = models.DateTimeField(db_default=Now())
+    reason = models.CharField(max_length=300)
+    actor_name = models.CharField(max_length=150)
+
+    def __str__(self) -> str:
+        return self.reason
+
+    @classmethod
+    def current(cls) -> Pause | None:
+        return cls.objects.filter(pk=1).first()
+
+
+class Snapshot(models.Model):
+    """What the last survey found out about the cluster as a whole: one row (provisioning/sweep.py)."""
+
+    at = models.DateTimeField(db_default=Now())
+    facts = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"The cluster at {self.at}"
+
+    @classmethod
+    def latest(cls) -> Snapshot | None:
+        return cls.objects.filter(pk=1).first()

@@ -188,7 +188,7 @@ def free_slot(owner: User) -> int:
 
 
 def check_platform_limit() -> None:
-    if Store.objects.counted().count() >= settings.MAX_STORES_TOTAL:
+    if Store.objects.existing().count() >= settings.MAX_STORES_TOTAL:
         raise QuotaExceeded(
             "The platform is full at the moment. Try again later, or ask support to make room."
         )
@@ -198,7 +198,7 @@ def check_address_is_free(address: str, owner: User) -> None:
     """Nobody has the address, and nobody else had it recently. Raises Refused."""
     holders = Store.objects.filter(address=address)
     held_since = timezone.now() - timedelta(days=settings.ADDRESS_HOLD_DAYS)
-    taken = holders.counted().exists()
+    taken = holders.existing().exists()
     held = holders.filter(status=Status.DELETED, deleted_at__gt=held_since).exclude(owner=owner)
     # One sentence for both: whose it is, or was, is nobody's business.
     if taken or held.exists():

@@ -24,6 +24,7 @@ LOOKS = {
     Status.READY: ("check-circle-fill", "ok"),
     Status.UPDATING: ("arrow-repeat", "busy"),
     Status.FAILED: ("exclamation-octagon-fill", "bad"),
+    Status.CLOSING: ("hourglass-split", "going"),
     Status.DELETING: ("trash3", "going"),
     Status.DELETED: ("slash-circle", "gone"),
 }

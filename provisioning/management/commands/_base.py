@@ -54,7 +54,7 @@ def find_store(text: str) -> Store:
     try:
         found = Store.objects.filter(pk=UUID(text))
     except ValueError:
-        found = Store.objects.counted().filter(address=text)
+        found = Store.objects.existing().filter(address=text)
     if store := found.select_related("owner").first():
         return store
     raise CommandError(f"There is no store with the id or address “{text}”.")

@@ -28,7 +28,7 @@ class Command(StoreCommand):
                 raise CommandError(f"There is no status “{options['status']}”; one of: {known}.")
             found = found.filter(status=options["status"])
         elif not options["all"]:
-            found = found.counted()
+            found = found.existing()
         if options["json"]:
             return self.print_json([as_json(store) for store in found])
         for store in found:
