@@ -97,6 +97,7 @@ SENTENCES: dict[str, Any] = {
     ),
     # Outcomes of operations
     "superseded": _("Ended, because the store was asked to do something else."),
+    "undone": _("Ended, because the store was wanted back."),
 }
 
 

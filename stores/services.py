@@ -16,14 +16,23 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from stores import names, plans, queue
-from stores.actor import Actor
+from stores.actor import SYSTEM, Actor
 from stores.audit import AuditEvent, AuditHead
-from stores.errors import IllegalTransition, QuotaExceeded, Refused
+from stores.errors import IllegalTransition, QuotaExceeded, Refused, StaleStore
 from stores.lifecycle import TRANSITIONS, Status
 from stores.messages import Message
-from stores.models import Operation, Store, User
+from stores.models import Operation, Pause, Store, User
 
 MAX_STORES_LIMIT = 1000
+REASON_MAX = 300
+SUPERSEDED = Message("superseded")
+# For a new operation: its deadline is set by its first pass, since waiting for a worker does not count.
+AFRESH: dict[str, Any] = {
+    "attempts": 0,
+    "due_at": None,
+    "deadline_at": None,
+    "outage_since": None,
+}
 
 
 def create_store(
@@ -85,10 +94,7 @@ def retry_store(store: Store, *, actor: Actor) -> None:
             Status.REQUESTED,
             actor=actor,
             generation=F("generation") + 1,
-            attempts=0,
-            due_at=None,
-            deadline_at=None,
-            outage_since=None,
+            **AFRESH,
             # A namespace that somebody took away may be made anew as long as it held no shop.
             namespace_uid=store.namespace_uid if store.ready_at else "",
         )
@@ -100,30 +106,132 @@ def refresh_store(store: Store, *, actor: Actor) -> None:
     store.refresh_from_db()
     require(store, Status.UPDATING, "Only a ready store can be refreshed")
     with transaction.atomic():
-        store.move_to(
-            Status.UPDATING,
-            actor=actor,
-            chart_version="",
-            attempts=0,
-            due_at=None,
-            deadline_at=None,  # set by the first pass: waiting for a worker does not count
-        )
+        store.move_to(Status.UPDATING, actor=actor, chart_version="", **AFRESH)
+        supersede(store)  # a repair, which this does too
         begin(store, Operation.Kind.REFRESH, actor)
 
 
-def delete_store(store: Store, *, actor: Actor) -> None:
-    """Remove the store and everything in it. Asking again while it is being deleted changes nothing."""
+def repair_store(store: Store, findings: list[Message], *, actor: Actor = SYSTEM) -> bool:
+    """Put right what was found different from what is wanted. False: somebody is at it already.
+
+    The store stays ready: customers buy in it meanwhile.
+    """
+    with transaction.atomic():
+        ready = Store.objects.filter(pk=store.pk, status=Status.READY).select_for_update().first()
+        if ready is None or ready.operations.open().exists():
+            return False
+        found = [finding.as_json() for finding in findings]
+        Store.objects.filter(pk=store.pk).update(attempts=0, revision=F("revision") + 1)
+        begin(ready, Operation.Kind.REPAIR, actor, {"findings": found}, findings=found)
+    return True
+
+
+def delete_store(store: Store, *, actor: Actor, now: bool = False) -> None:
+    """Close the store, and remove it with everything in it when the grace period is over.
+
+    ``now``: at once, without the grace period. Asking again changes nothing but that.
+    """
     store.refresh_from_db()
     if store.status in (Status.DELETING, Status.DELETED):
         return
+    if store.status == Status.CLOSING:
+        if now:
+            skip_grace(store, actor=actor)
+        return
+    at_once = now or settings.GRACE_SECONDS <= 0
+    closes_at = None if at_once else Now() + timedelta(seconds=settings.GRACE_SECONDS)
     with transaction.atomic():
-        store.move_to(Status.DELETING, actor=actor, attempts=0, due_at=None, deadline_at=None)
-        store.operations.open().update(
-            finished_at=Now(),
-            outcome=Operation.Outcome.SUPERSEDED,
-            message=Message("superseded").as_json(),
+        store.move_to(
+            Status.DELETING if at_once else Status.CLOSING,
+            actor=actor,
+            closes_at=closes_at,
+            **AFRESH,
         )
-        begin(store, Operation.Kind.DELETE, actor)
+        supersede(store)
+        begin(store, Operation.Kind.DELETE, actor, {"grace": not at_once})
+
+
+def skip_grace(store: Store, *, actor: Actor) -> None:
+    """Do not wait for the end of the grace period. The deletion's operation goes on."""
+    with transaction.atomic():
+        store.move_to(Status.DELETING, actor=actor, closes_at=None, **AFRESH)
+        AuditEvent.record("store.skip_grace", actor=actor, store=store)
+        queue.ring(store.pk)
+        store.refresh_from_db()
+
+
+def undo_delete(store: Store, *, actor: Actor) -> None:
+    """Have a store back that is being closed: it is set up again around its data."""
+    store.refresh_from_db()
+    if store.status != Status.CLOSING:
+        raise IllegalTransition(
+            "Only a store that is being closed can be had back; this one is "
+            f"{store.get_status_display().lower()}."
+        )
+    with transaction.atomic():
+        store.move_to(
+            Status.REQUESTED,
+            actor=actor,
+            closes_at=None,
+            generation=F("generation") + 1,
+            **AFRESH,
+        )
+        supersede(store, Message("undone"))
+        begin(store, Operation.Kind.UNDO, actor)
+
+
+def release_slot(store: Store, reason: str, *, actor: Actor) -> None:
+    """Give the owner's place back while the removal of the store hangs. The rest goes on."""
+    reason = clean_reason(reason)
+    store.refresh_from_db()
+    if store.status != Status.DELETING or store.slot is None:
+        raise IllegalTransition(
+            "Only the place of a store that is being deleted can be released, and only once."
+        )
+    with transaction.atomic():
+        released = Store.objects.filter(
+            pk=store.pk, status=Status.DELETING, slot__isnull=False
+        ).update(slot=None, revision=F("revision") + 1)
+        if not released:
+            raise StaleStore(f"{store.pk} has changed")
+        AuditEvent.record(
+            "store.release_slot", actor=actor, store=store, details={"reason": reason}
+        )
+    store.refresh_from_db()
+
+
+def pause_provisioning(reason: str, *, actor: Actor) -> Pause:
+    """Set up and change no store until it is resumed. Nothing fails meanwhile; deletions go on."""
+    reason = clean_reason(reason)
+    with transaction.atomic():
+        AuditEvent.record("platform.pause", actor=actor, details={"reason": reason})
+        pause, _ = Pause.objects.update_or_create(
+            pk=1, defaults={"since": Now(), "reason": reason, "actor_name": actor.name}
+        )
+    pause.refresh_from_db()
+    return pause
+
+
+def resume_provisioning(*, actor: Actor) -> None:
+    """Go on, and wake every store that waited."""
+    with transaction.atomic():
+        if not Pause.objects.filter(pk=1).delete()[0]:
+            raise IllegalTransition("Provisioning is not paused.")
+        AuditEvent.record("platform.resume", actor=actor)
+        for store_id in Store.objects.unsettled().values_list("pk", flat=True):
+            queue.ring(store_id)
+
+
+def clean_reason(text: str) -> str:
+    reason = " ".join(text.split())
+    if not reason:
+        raise Refused("Give a reason: others read it.", field="reason")
+    if len(reason) > REASON_MAX:
+        raise Refused(
+            f"The reason has {len(reason)} characters; at most {REASON_MAX} are possible.",
+            field="reason",
+        )
+    return reason
 
 
 def set_quota(user: User, max_stores: int, *, actor: Actor) -> None:
@@ -145,10 +253,21 @@ def set_quota(user: User, max_stores: int, *, actor: Actor) -> None:
         User.objects.filter(pk=user.pk).update(max_stores=max_stores)
 
 
+def supersede(store: Store, message: Message = SUPERSEDED) -> None:
+    """End what was asked for before."""
+    store.operations.open().update(
+        finished_at=Now(), outcome=Operation.Outcome.SUPERSEDED, message=message.as_json()
+    )
+
+
 def begin(
-    store: Store, kind: Operation.Kind, actor: Actor, details: dict[str, Any] | None = None
+    store: Store,
+    kind: Operation.Kind,
+    actor: Actor,
+    details: dict[str, Any] | None = None,
+    **fields: Any,
 ) -> None:
-    Operation.objects.create(store=store, kind=kind, actor=actor.user)
+    Operation.objects.create(store=store, kind=kind, actor=actor.user, **fields)
     AuditEvent.record(f"store.ask_{kind}", actor=actor, store=store, details=details)
     queue.ring(store.pk)
     store.refresh_from_db()
