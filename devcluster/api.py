@@ -39,6 +39,12 @@ class Api:
             headers["Impersonate-User"] = as_user
         return self._json("POST", path, body, headers)
 
+    def delete(self, path: str) -> None:
+        """What is not there need not be deleted."""
+        status, text = self._ask("DELETE", path, None, {})
+        if status >= 400 and status != 404:
+            raise DevClusterError(f"DELETE {path}: {text.decode(errors='replace')}")
+
     def _json(
         self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str]
     ) -> dict[str, Any]:

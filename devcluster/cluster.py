@@ -17,7 +17,7 @@ import yaml
 from devcluster import health, processes, stages
 from devcluster.api import Api
 from devcluster.build import SOURCE, binaries
-from devcluster.commands import AUDIT_POLICY, COMPONENTS, commands, free_ports
+from devcluster.commands import AUDIT_POLICY, COMPONENTS, ELECTED, commands, free_ports
 from devcluster.errors import DevClusterError
 from devcluster.identity import (
     CLIENTS,
@@ -26,11 +26,13 @@ from devcluster.identity import (
     write_kubeconfig,
     write_private,
 )
+from devcluster.proxy import Proxy
 from devcluster.situations import SITUATIONS
 
 PORTAL_NAMESPACE = "portal-system"
 PORTAL_ACCOUNT = "portal-worker"
 PORTAL_CHART = SOURCE.parent / "charts" / "portal"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 TOKEN_SECONDS = 30 * 24 * 3600
 
 
@@ -58,6 +60,7 @@ class DevCluster:
         self._nodes = nodes
         self._outlive_us = outlive_us
         self._rules: list[stages.Rule] = []
+        self._proxies = 0
         self._ports: dict[str, int] = {}
         self._commands: dict[str, list[str]] = {}
 
@@ -106,8 +109,13 @@ class DevCluster:
 
     def start_process(self, name: str) -> None:
         """On its old port with its old data; returns when it is ready."""
+        if name in ELECTED:
+            # Its predecessor is gone: nobody needs to wait until that one's lease has run out.
+            self.api.delete(f"{LEASES}/{name}")
         self._spawn(name)
         self._wait_ready(name)
+        if name == "kube-apiserver":
+            self._revive()
 
     def pause(self, name: str) -> None:
         """It keeps its connections and answers nothing."""
@@ -151,6 +159,12 @@ class DevCluster:
         }
         self.api.create("/api/v1/nodes", node)
         _wait(f"node {name} to be Ready", lambda: health.node_ready(self.api, name))
+
+    def proxy(self) -> Proxy:
+        """A way to the API server on which faults happen, as a context; with the portal's rights."""
+        self._proxies += 1
+        kubeconfig = self.root / f"proxy-{self._proxies}.kubeconfig"
+        return Proxy(self.server, self.root / "identities", kubeconfig, self.portal_kubeconfig)
 
     @property
     def api(self) -> Api:
@@ -224,6 +238,13 @@ class DevCluster:
         self._write_stages()
         self.stop_process("kwok", kill=True)
         self.start_process("kwok")
+
+    def _revive(self) -> None:
+        """Who cannot renew a lease ends itself; a kubelet would start it again."""
+        for name in ELECTED:
+            if name in self.processes and not self.processes[name].alive():
+                self.stop_process(name)
+                self.start_process(name)
 
     def _spawn(self, name: str) -> None:
         if name in self.processes:

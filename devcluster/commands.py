@@ -7,6 +7,15 @@ from pathlib import Path
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 PORTS = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+# There is one of each. They elect all the same, as their Leases tell whether they are at work;
+# shorter than the default, so that a silent one is soon known to be.
+ELECTED = ("kube-controller-manager", "kube-scheduler")
+LEADER_ELECTION = (
+    "--leader-elect=true",
+    "--leader-elect-lease-duration=10s",
+    "--leader-elect-renew-deadline=8s",
+    "--leader-elect-retry-period=1s",
+)
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -96,7 +105,7 @@ def _controller_manager(root: Path, identities: Path, ports: Mapping[str, int]) 
         f"--kubeconfig={root / 'kube-controller-manager.kubeconfig'}",
         "--bind-address=127.0.0.1",
         f"--secure-port={ports['kube-controller-manager']}",
-        "--leader-elect=false",
+        *LEADER_ELECTION,
         "--use-service-account-credentials=true",
         f"--service-account-private-key-file={identities / 'sa.key'}",
         f"--root-ca-file={identities / 'ca.crt'}",
@@ -111,7 +120,7 @@ def _scheduler(root: Path, ports: Mapping[str, int]) -> list[str]:
         f"--kubeconfig={root / 'kube-scheduler.kubeconfig'}",
         "--bind-address=127.0.0.1",
         f"--secure-port={ports['kube-scheduler']}",
-        "--leader-elect=false",
+        *LEADER_ELECTION,
         "--kube-api-qps=200",
         "--kube-api-burst=400",
     ]

@@ -3,11 +3,13 @@ import stat
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from devcluster import DevCluster, DevClusterError
-from devcluster.commands import COMPONENTS
+from devcluster.cluster import LEASES
+from devcluster.commands import COMPONENTS, ELECTED
 from devcluster.processes import start_time
 from devcluster.testing import eventually, require_programs
 
@@ -71,6 +73,33 @@ def test_a_component_started_by_a_thread_outlives_the_thread(running: DevCluster
     thread.join()
     time.sleep(0.2)
     assert running.processes["kube-scheduler"].alive()
+
+
+@pytest.mark.parametrize("name", ELECTED)
+def test_a_lease_says_who_is_at_work(running: DevCluster, name: str) -> None:
+    before = eventually(lambda: _lease(running, name))
+    assert eventually(lambda: _lease(running, name)["renewTime"] > before["renewTime"])
+    running.stop_process(name, kill=True)
+    running.start_process(name)
+    after = eventually(lambda: _lease(running, name))
+    assert after["holderIdentity"] != before["holderIdentity"]
+
+
+def _lease(running: DevCluster, name: str) -> dict[str, Any]:
+    path = f"{LEASES}/{name}"
+    return running.api.get(path)["spec"] if running.api.exists(path) else {}
+
+
+def test_who_ended_without_the_api_server_is_started_with_it(running: DevCluster) -> None:
+    """Without it no lease can be renewed, and who cannot renew ends."""
+    before = running.pids
+    running.stop_process("kube-apiserver", kill=True)
+    for name in ELECTED:
+        running.processes[name].kill()
+    running.start_process("kube-apiserver")
+    for name in ELECTED:
+        assert running.pids[name] != before[name]
+        assert eventually(lambda name=name: _lease(running, name))
 
 
 def test_a_paused_api_server_answers_nothing_until_resumed(running: DevCluster) -> None:

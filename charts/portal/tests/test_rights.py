@@ -62,7 +62,8 @@ def test_an_unknown_value_is_refused(cluster: DevCluster) -> None:
 
 def test_no_role_has_a_wildcard_or_a_way_to_more_rights(cluster: DevCluster) -> None:
     rendered = yaml.safe_load_all(cluster.helm("template", "portal", str(CHART)))
-    rules = [rule for d in rendered if d and d["kind"] == "ClusterRole" for rule in d["rules"]]
+    roles = [d for d in rendered if d and d["kind"] in ("ClusterRole", "Role")]
+    rules = [rule for role in roles for rule in role["rules"]]
     assert rules
     granted = {(resource, verb) for rule in rules for resource in rule["resources"]
                for verb in rule["verbs"]}  # fmt: skip
@@ -72,6 +73,19 @@ def test_no_role_has_a_wildcard_or_a_way_to_more_rights(cluster: DevCluster) -> 
     dangerous = {"pods/exec", "pods/attach", "nodes/proxy", "serviceaccounts/token"}
     assert resources.isdisjoint(dangerous | {"clusterrolebindings", "roles"})
     assert {verb for resource, verb in granted if resource == "clusterroles"} == {"bind"}
+
+
+def test_it_sees_whether_controllers_and_scheduler_are_at_work_and_no_other_lease(
+    cluster: DevCluster,
+) -> None:
+    for name in ("kube-controller-manager", "kube-scheduler"):
+        lease = _as_worker(cluster, "get", "lease", name, "-n", "kube-system", "-o", "json")
+        assert json.loads(lease)["spec"]["renewTime"]
+        with pytest.raises(DevClusterError, match=RBAC):
+            _as_worker(cluster, "delete", "lease", name, "-n", "kube-system")
+    for where in ("-A", "--namespace=kube-system", "--namespace=portal-system"):
+        with pytest.raises(DevClusterError, match=RBAC):
+            _as_worker(cluster, "get", "leases", where)
 
 
 def test_the_web_account_has_neither_rights_nor_a_token(cluster: DevCluster) -> None:
