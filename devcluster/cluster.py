@@ -144,8 +144,9 @@ class DevCluster:
         self._restart_kwok()
 
     def add_node(
-        self, name: str, *, cpu: str = "256", memory: str = "1Ti", pods: int = 1000
-    ) -> None:
+        self, name: str, *, cpu: str = "256", memory: str = "1Ti", pods: int = 1000,
+        taints: Sequence[Mapping[str, str]] = (),
+    ) -> None:  # fmt: skip
         capacity = {"cpu": cpu, "memory": memory, "pods": str(pods), "ephemeral-storage": "1Ti"}
         node = {
             "apiVersion": "v1",
@@ -155,6 +156,7 @@ class DevCluster:
                 "annotations": {"kwok.x-k8s.io/node": "fake"},
                 "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"},
             },
+            "spec": {"taints": [dict(taint) for taint in taints]},
             "status": {"allocatable": capacity, "capacity": capacity},
         }
         self.api.create("/api/v1/nodes", node)

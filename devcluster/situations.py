@@ -11,13 +11,15 @@ _TERMINATED = "startedAt: {{ Now | Quote }}, finishedAt: {{ Now | Quote }}"
 class Situation:
     """`container` is a Go template of one container's status, `reached` a jq test.
 
-    Without `reached` kwok would write the same status again and again.
+    Without `reached` kwok would write the same status again and again. `init` is the same template
+    for an init container; `reached` then looks at those, and a pod that has none stays Pending.
     """
 
     phase: str
     container: str
     reached: str
     event: tuple[str, str] | None = None
+    init: str = ""
 
 
 def _status(state: str, *, restarts: int = 0, started: bool = False, last: str = "{}") -> str:
@@ -28,12 +30,16 @@ def _status(state: str, *, restarts: int = 0, started: bool = False, last: str =
     )
 
 
-def _crash_loop(exit_code: int, reason: str) -> Situation:
+def _crashed(exit_code: int, reason: str) -> str:
     waiting = f"{{waiting: {{reason: CrashLoopBackOff, message: {_BACK_OFF}}}}}"
     last = f"{{terminated: {{exitCode: {exit_code}, reason: {reason}, {_TERMINATED}}}}}"
+    return _status(waiting, restarts=5, last=last)
+
+
+def _crash_loop(exit_code: int, reason: str) -> Situation:
     return Situation(
         phase="Running",
-        container=_status(waiting, restarts=5, last=last),
+        container=_crashed(exit_code, reason),
         reached=f'.lastState.terminated.reason == "{reason}"',
         event=("BackOff", "Back-off restarting failed container"),
     )
@@ -57,6 +63,13 @@ SITUATIONS = {
     ),
     "crash-loop": _crash_loop(1, "Error"),
     "out-of-memory": _crash_loop(137, "OOMKilled"),
+    "init-fail": Situation(
+        phase="Pending",
+        container=_status("{waiting: {reason: PodInitializing}}"),
+        init=_crashed(1, "Error"),
+        reached='.lastState.terminated.reason == "Error"',
+        event=("BackOff", "Back-off restarting failed container"),
+    ),
     "unready": Situation(
         phase="Running",
         container=_status("{running: {startedAt: {{ Now | Quote }}}}", started=True),

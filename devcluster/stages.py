@@ -35,7 +35,7 @@ NOT_READY = {
 NOT_READY_SINCE_NOW = """\
 conditions:
 {{ $now := Now }}
-- {type: Initialized, status: "True", lastTransitionTime: {{ $now | Quote }}}
+- {type: Initialized, status: "INITIALIZED", lastTransitionTime: {{ $now | Quote }}}
 - {type: Ready, status: "False", reason: REASON, lastTransitionTime: {{ $now | Quote }}}
 - {type: ContainersReady, status: "False", reason: REASON, lastTransitionTime: {{ $now | Quote }}}
 """
@@ -93,18 +93,24 @@ def _complete(shipped: Path, state: str) -> dict[str, Any]:
     delay = _annotation("complete-after") + ' // "0s"'
     stage["spec"]["delay"] = {"durationFrom": {"expressionFrom": delay}}
     # The shipped stage leaves the pod of a finished Job Ready; a kubelet does not.
-    conditions = NOT_READY_SINCE_NOW.replace("REASON", "PodCompleted")
+    conditions = _not_ready("PodCompleted")
     stage["spec"]["next"]["statusTemplate"] += conditions
     return stage
 
 
 def _unhappy(name: str, situation: Situation, state: str) -> dict[str, Any]:
     reached = f"any(.status.containerStatuses[]?; {situation.reached})"
+    rest = _for_each("containers", "containerStatuses", situation.container)
+    if situation.init:
+        reached = (
+            f"any(.status.initContainerStatuses[]?; {situation.reached})"
+            " or (.spec.initContainers | not)"
+        )
+        rest += _for_each("initContainers", "initContainerStatuses", situation.init)
     not_yet = {"key": reached, "operator": "NotIn", "values": ["true"]}
-    containers = f"{{{{ range .spec.containers }}}}\n- {situation.container}\n{{{{ end }}}}\n"
-    conditions = NOT_READY_SINCE_NOW.replace("REASON", "ContainersNotReady")
+    conditions = _not_ready("ContainersNotReady", initialized=not situation.init)
     begun = "startTime: {{ .metadata.creationTimestamp | Quote }}"
-    rest = f"phase: {situation.phase}\n{begun}\ncontainerStatuses:\n{containers}"
+    rest = f"phase: {situation.phase}\n{begun}\n{rest}"
     following: dict[str, Any] = {"statusTemplate": conditions + rest}
     if situation.event:
         reason, message = situation.event
@@ -119,6 +125,14 @@ def _unhappy(name: str, situation: Situation, state: str) -> dict[str, Any]:
             "next": following,
         },
     }
+
+
+def _for_each(of: str, field: str, status: str) -> str:
+    return f"{field}:\n{{{{ range .spec.{of} }}}}\n- {status}\n{{{{ end }}}}\n"
+
+
+def _not_ready(reason: str, *, initialized: bool = True) -> str:
+    return NOT_READY_SINCE_NOW.replace("REASON", reason).replace("INITIALIZED", str(initialized))
 
 
 def _is(state: str, name: str) -> dict[str, Any]:

@@ -167,5 +167,19 @@ def test_a_node_without_processors_takes_no_pod(running: DevCluster, namespace: 
         running.kubectl("delete", "node", "tiny")
 
 
+def test_a_tainted_node_takes_no_pod_that_does_not_tolerate_it(
+    running: DevCluster, namespace: str
+) -> None:
+    taint = {"key": "example.com/kept", "value": "yes", "effect": "NoSchedule"}
+    running.add_node("kept", taints=[taint])
+    running.kubectl("cordon", "node-1")
+    try:
+        running.kubectl("create", "deployment", "web", "-n", namespace, "--image=x")
+        assert eventually(lambda: "untolerated taint" in _events(running, namespace))
+    finally:
+        running.kubectl("uncordon", "node-1")
+        running.kubectl("delete", "node", "kept")
+
+
 def _events(running: DevCluster, namespace: str) -> str:
     return running.kubectl("get", "events", "-n", namespace)

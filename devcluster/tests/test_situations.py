@@ -55,6 +55,30 @@ def test_a_running_pod_can_fall_ill_and_recover(running: DevCluster, namespace: 
     assert eventually(lambda: _ready(running, namespace))
 
 
+def test_an_init_container_that_fails_keeps_its_pod_pending(
+    running: DevCluster, namespace: str
+) -> None:
+    _create(running, namespace, annotations={SITUATION: "init-fail"}, init=True)
+    assert eventually(lambda: "initContainerStatuses" in _status(running, namespace))
+    status = _status(running, namespace)
+    [init], [web] = status["initContainerStatuses"], status["containerStatuses"]
+    assert init["lastState"]["terminated"]["exitCode"] == 1
+    assert web["state"]["waiting"]["reason"] == "PodInitializing"
+    assert status["phase"] == "Pending"
+    assert not _ready(running, namespace)
+    running.kubectl("annotate", "pod", "web", "-n", namespace, f"{SITUATION}-")
+    assert eventually(lambda: _ready(running, namespace))
+
+
+def test_a_pod_without_an_init_container_cannot_fail_in_one(
+    running: DevCluster, namespace: str
+) -> None:
+    _create(running, namespace, annotations={SITUATION: "init-fail"})
+    _create(running, namespace, pod="other")
+    assert eventually(lambda: _ready(running, namespace, "other"))
+    assert _status(running, namespace)["phase"] == "Pending"
+
+
 def test_a_delayed_pod_says_it_is_being_created_and_then_is_ready(
     running: DevCluster, namespace: str
 ) -> None:
@@ -95,12 +119,14 @@ def test_an_unknown_situation_is_refused_with_those_there_are(running: DevCluste
 def _create(
     running: DevCluster, namespace: str, *, pod: str = "web", image: str = "shop:1",
     annotations: Mapping[str, str] | None = None, labels: Mapping[str, str] | None = None,
+    init: bool = False,
 ) -> None:  # fmt: skip
+    prepare = [{"name": "prepare", "image": "shop:1"}] if init else []
     manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": pod, "annotations": annotations or {}, "labels": labels or {}},
-        "spec": {"containers": [{"name": "web", "image": image}]},
+        "spec": {"containers": [{"name": "web", "image": image}], "initContainers": prepare},
     }
     running.api.create(f"/api/v1/namespaces/{namespace}/pods", manifest)
 
