@@ -231,6 +231,8 @@ GRACE_SECONDS = env.int("GRACE_SECONDS", 600)
 LEASE_SECONDS = env.float("LEASE_SECONDS", 60)
 TICK_SECONDS = env.float("TICK_SECONDS", 5)
 MAX_ATTEMPTS = env.int("MAX_ATTEMPTS", 8)
+# What a store waits for so long is looked into.
+DIAGNOSE_SECONDS = env.float("DIAGNOSE_SECONDS", 8)
 # A step that fails is tried again after so many seconds, and so often.
 RETRY_SECONDS: list[float] = env.list("RETRY_SECONDS", [2, 4, 8], subcast=float)
 

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext_lazy as _
 
-from provisioning.steps import PROVISION, TEAR_DOWN
+from provisioning.steps import CLOSE, PROVISION, TEAR_DOWN
+from stores.lifecycle import Status
 from stores.models import Operation, OperationStep
 
 Outcome = OperationStep.Outcome
@@ -21,6 +22,8 @@ PURPOSES = {
     "install_release": _("The shop and its database are put in."),
     "wait_until_running": _("Everything starts up. This is the longest part."),
     "check_storefront": _("The shop's address is opened, as a customer would."),
+    "close_storefront": _("The shop is taken off its address. Nothing is destroyed yet."),
+    "take_inventory": _("Everything that is there is written down, to prove later that it is gone."),
     "uninstall_release": _("The shop and its database are shut down."),
     "delete_namespace": _("The store's place is cleared, with everything in it."),
     "wait_until_gone": _("The disks are released; nothing is left behind."),
@@ -104,7 +107,10 @@ def line_of(step: OperationStep, *, ended: bool) -> Line:
 
 
 def still_to_come(operation: Operation, begun: set[str]) -> Iterable[Line]:
-    steps = TEAR_DOWN if operation.kind == Operation.Kind.DELETE else PROVISION
+    steps = PROVISION
+    if operation.kind == Operation.Kind.DELETE:
+        closing = operation.store.status == Status.CLOSING
+        steps = (*CLOSE, *TEAR_DOWN) if closing else TEAR_DOWN
     word, icon, tone = LOOKS[""]
     for name in (step.__name__ for step in steps):
         if name not in begun:

@@ -168,3 +168,28 @@ def cause(evidence: Evidence) -> Message | None:
         if found := rule(evidence):
             return found
     return None
+
+
+def diagnose(evidence: Evidence) -> Diagnosis | None:
+    found = cause(evidence)
+    return Diagnosis(found, "workload", "support", "retry") if found else None
+
+
+def kept(evidence: Evidence) -> dict[str, Any]:
+    return {}
+
+
+# What is known without looking at the cluster: kind, whose move it is, and what to do.
+KNOWN: dict[str, tuple[Class, Move, Action]] = {
+    "setup-failed": ("workload", "owner", "retry"),
+    "secret-lost": ("workload", "support", "contact"),
+    "volume-lost": ("workload", "support", "contact"),
+    "namespace-lost": ("workload", "support", "contact"),
+    "namespace-taken": ("user", "support", "contact"),
+}
+
+
+def of(message: Message) -> Diagnosis:
+    """The diagnosis that a step has made itself."""
+    kind, move, action = KNOWN.get(message.code, ("unknown", "support", "contact"))
+    return Diagnosis(message, kind, move, action, at_once=True)

@@ -34,13 +34,17 @@ class Engine:
     volume_secrets: tuple[str, ...]
     values: Callable[[Store], dict[str, Any]]
 
-    def release(self, store: Store) -> Release:
+    def release(self, store: Store, *, closed: bool = False) -> Release:
+        """``closed``: nothing leads to the shop from outside; all else is the same."""
+        values = self.values(store)
+        if closed:
+            values["exposure"] = {**values["exposure"], "type": "none"}
         return Release(
             name=RELEASE_NAME,
             namespace=store.namespace,
             chart=self.chart,
             chart_version=store.chart_version,
-            values=self.values(store),
+            values=values,
             may_start_over=store.ready_at is None,
         )
 

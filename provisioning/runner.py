@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import logging
 import uuid
-from datetime import timedelta
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
-from django.db.models import DurationField, ExpressionWrapper, F
-from django.db.models.functions import Coalesce, Least, Now
+from django.db.models import F
+from django.db.models.functions import Coalesce, Now
 
-from provisioning import diagnosis, line, steps
+from provisioning import diagnosis, line, patience, steps
 from provisioning.cluster import get_cluster
 from provisioning.cluster.base import Cluster
+from provisioning.diagnosis import Diagnosis
 from provisioning.errors import (
     ClusterMisconfigured,
     ClusterUnavailable,
@@ -32,23 +33,20 @@ from provisioning.timeline import Timeline
 from stores import queue
 from stores.actor import SYSTEM
 from stores.errors import IllegalTransition, StaleStore
-from stores.lifecycle import STARTING, Status
+from stores.lifecycle import GOING, STARTING, Health, Status
 from stores.messages import Message
-from stores.models import Operation, OperationStep, Store
+from stores.models import Operation, OperationStep, Pause, Store
 
 log = logging.getLogger(__name__)
 # Over in a moment and rung by nobody: ask again at once, some times.
 MOMENTARY = ("quota-pending", "access-pending")
 MOMENTARY_TRIES = 40
-# When the clock looks again, should nobody ring.
-WAIT_SECONDS = 15
-# No event of a store tells that its storefront answers, or that a disk is gone.
-UNWATCHED = {"storefront-silent", "volume-remaining"}
-UNWATCHED_SECONDS = 2
 ENOUGH_BELLS = 100
-OUTAGE_SECONDS = 10
-# A store that was due so long ago was waiting for a worker, not for the cluster.
-ABSENCE_SECONDS = 60
+# Trying again changes nothing about these.
+FINAL = ("setup-failed", "secret-lost", "volume-lost", "namespace-lost", "namespace-taken")
+# Nothing is left of these, so nothing may be made in their place.
+LOST = ("namespace-lost", "volume-lost")
+SETTLED_TIMES: dict[str, Any] = {"due_at": None, "deadline_at": None, "outage_since": None}
 Outcome = OperationStep.Outcome
 
 
@@ -72,7 +70,7 @@ def converge(store_id: UUID, cluster: Cluster | None = None, *, rung: bool = Fal
         raise
     except BaseException:
         # The queue's timeout is a SystemExit. The attempt stays counted.
-        lease.release(orderly=False, due_at=after(OUTAGE_SECONDS))
+        lease.release(orderly=False, due_at=patience.after(patience.OUTAGE_SECONDS))
         raise
 
 
@@ -92,42 +90,50 @@ class Pass:
             self._cluster = get_cluster()
         return self._cluster
 
+    @property
+    def going(self) -> bool:
+        return self.store.status in GOING
+
     def go(self) -> None:
         if self.store.status == Status.FAILED:
             return self.lease.release(orderly=True)
+        if self.store.status == Status.CLOSING and patience.grace_is_over(self.lease):
+            self.move(Status.DELETING, closes_at=None)
         if self.store.attempts > settings.MAX_ATTEMPTS and self.store.status in STARTING:
             return self.fail(self.why_given_up())
+        if not self.going and (pause := Pause.current()):
+            return self.hold(pause)
         if self.store.status == Status.REQUESTED and (starting := line.admit(self.lease)):
             return self.stay_in_line(starting)
-        if self.store.status == Status.UPDATING and self.store.deadline_at is None:
-            self.lease.touch(deadline_at=after(settings.PROVISION_SECONDS))
+        if self.store.deadline_at is None and self.has_deadline:
+            self.lease.touch(deadline_at=patience.after(settings.PROVISION_SECONDS))
         try:
-            self.run_in_time()
+            self.run(self.course)
         except NotYet as wait:
-            self.wait(wait.message)
+            self.not_yet(wait.message)
         except (ClusterUnavailable, ClusterMisconfigured) as error:
             self.wait_for_cluster(error)
         except StepFailed as error:
-            self.fail(error.message)
+            self.stopped(error.message)
         else:
             self.settle()
 
-    def run_in_time(self) -> None:
-        """All steps; past the store's deadline, waiting is failing, and the cluster shows why."""
-        try:
-            self.run(steps.TEAR_DOWN if self.store.status == Status.DELETING else steps.PROVISION)
-        except NotYet as wait:
-            self.stop_the_clock()
-            if not self.deadline_passed():
-                raise
-            evidence = self.cluster.evidence(self.store.namespace)
-            cause = diagnosis.cause(evidence) or too_slow(wait.message)
-            self.timeline.ends(self.step, Outcome.FAILED, cause)
-            raise StepFailed(cause) from wait
+    @property
+    def course(self) -> tuple[steps.Step, ...]:
+        if self.store.status == Status.CLOSING:
+            return steps.CLOSE
+        return steps.TEAR_DOWN if self.going else steps.PROVISION
+
+    @property
+    def has_deadline(self) -> bool:
+        """Of a new store it is set when it is admitted: its time in line does not count."""
+        repair = self.store.status == Status.READY and self.timeline.operation is not None
+        return repair or self.store.status == Status.UPDATING
 
     def run(self, tuple_of_steps: tuple[steps.Step, ...]) -> None:
-        work = steps.Work(self.store, self.cluster, self.lease)
-        for position, step in enumerate(tuple_of_steps):
+        work = steps.Work(self.store, self.cluster, self.lease, self.timeline.operation)
+        first = len(steps.CLOSE) if self.store.status == Status.DELETING else 0
+        for position, step in enumerate(tuple_of_steps, first):
             self.step = name = step.__name__
             self.lease.renew()
             self.timeline.begins(name, position)
@@ -148,57 +154,162 @@ class Pass:
                 raise
             self.timeline.ends(name, Outcome.SKIPPED if skipped else Outcome.DONE, skipped)
 
+    # --- What stopped it -----------------------------------------------------------------
+
+    def not_yet(self, waiting: Message) -> None:
+        """Wait, unless the cluster shows that this is in vain, or it took too long."""
+        late = patience.deadline_passed(self.lease)
+        found = None
+        if late or patience.waited_long(self.timeline.rows.get(self.step)):
+            found = self.diagnose(waiting=waiting)
+        if found and found.never_fails:
+            return self.wait_for_platform(found)
+        patience.start_the_clock(self.lease)
+        in_vain = found is not None and found.at_once and not self.going
+        if in_vain or patience.deadline_passed(self.lease):
+            cause = found.cause if found and found.kind != "unknown" else too_slow(waiting)
+            self.timeline.ends(self.step, Outcome.FAILED, cause)
+            return self.fail(cause)
+        self.wait(waiting)
+
+    def stopped(self, message: Message) -> None:
+        """A step gave up: find out whose fault it is, and try again where that may help."""
+        final = message.code in FINAL
+        said = str(message.params.get("reason", message))
+        found = self.diagnose(said=said, sure=message if final else None)
+        if found and found.never_fails:
+            return self.wait_for_platform(found)
+        if not final and not self.going and self.timeline.may_fail_again():
+            return self.try_again(message)
+        self.fail(found.cause if found and found.kind != "unknown" else message)
+
+    def diagnose(
+        self, *, waiting: Message | None = None, said: str = "", sure: Message | None = None
+    ) -> Diagnosis | None:
+        """Why it does not get further, kept with the operation as long as that is open.
+
+        ``said``: the last answer of the cluster, in words. ``sure``: the cause, where it is known.
+        """
+        try:
+            evidence = self.cluster.evidence(self.store.namespace)
+        except (ClusterUnavailable, NotYet, StepFailed) as error:
+            log.warning("store %s: no evidence: %s", self.store.pk, error)
+            evidence = {}
+        evidence |= {"said": said, "waiting": waiting.as_json() if waiting else {}}
+        found = diagnosis.diagnose(evidence)
+        if sure:
+            found = replace(diagnosis.of(sure), lines=found.lines if found else ())
+        self.timeline.keep(found, diagnosis.kept(evidence))
+        return found
+
+    def try_again(self, message: Message) -> None:
+        self.say(message)
+        seconds = self.timeline.failed_once_more()
+        self.lease.release(orderly=False, due_at=patience.after(seconds))
+
     # --- Endings -------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Everything is true: the store is ready, or gone."""
+        """Everything is true: the store is ready, closed, or gone."""
+        if self.store.status == Status.CLOSING:
+            self.say(Message("closing"))
+            return self.lease.release(orderly=True, due_at=F("closes_at"), outage_since=None)
         # First the store, then its operation, as everywhere: in another order, two who meet would
         # wait for each other.
         with transaction.atomic():
             if self.store.status == Status.DELETING:
-                self.move(Status.DELETED, deleted_at=Now(), slot=None)
-                self.timeline.finish(Operation.Outcome.SUCCEEDED)
+                details = {"receipt": self.timeline.receipt_hash}
+                self.move(Status.DELETED, deleted_at=Now(), slot=None, details=details)
             elif self.store.status in STARTING:
-                self.move(Status.READY, ready_at=self.store.ready_at or Now(), deadline_at=None)
-                self.timeline.finish(Operation.Outcome.SUCCEEDED)
-        if self.store.message and self.store.status == Status.READY:
-            self.lease.touch(message={}, revision=F("revision") + 1)
-        self.lease.release(orderly=True, due_at=None, outage_since=None)
+                first_ready = self.store.ready_at or Now()
+                self.move(Status.READY, ready_at=first_ready, **self.seen_healthy())
+            elif self.store.message:
+                self.lease.touch(message={}, revision=F("revision") + 1)
+            self.timeline.finish(Operation.Outcome.SUCCEEDED)
+        verified = {"verified_at": Now()} if self.store.status == Status.READY else {}
+        self.lease.release(orderly=True, **{**SETTLED_TIMES, **verified})
         if self.lease.status != self.store.status:
             line.ring_next()
 
+    def seen_healthy(self) -> dict[str, Any]:
+        """Every part has just been found up. That it came up the first time is no news."""
+        seen: dict[str, Any] = {"observed_at": Now(), "health_message": {}}
+        if self.store.health != Health.HEALTHY:
+            seen |= {"health": Health.HEALTHY, "health_since": Now()}
+        return seen if self.store.ready_at else seen | {"health_told": Health.HEALTHY}
+
     def fail(self, message: Message) -> None:
-        if self.store.status == Status.DELETING:
+        if self.going:
             return self.wait(message)  # never given up
-        if self.store.status not in STARTING:
-            # A ready store that nobody asked us to look at: it says so when somebody does.
-            log.warning("store %s: %s", self.store.pk, message)
-            return self.lease.release(orderly=True)
+        if self.store.status == Status.READY:
+            return self.say_of_ready(message)
         with transaction.atomic():
-            self.move(Status.FAILED, message=message, deadline_at=None)
+            if self.store.status == Status.UPDATING and message.code not in FINAL and self.runs():
+                self.move(Status.READY)
+            else:
+                self.move(Status.FAILED, message=message, **self.seen_lost(message))
             self.timeline.finish(Operation.Outcome.FAILED, message)
-        self.lease.release(orderly=False, due_at=None, outage_since=None)
+        self.lease.release(orderly=False, **SETTLED_TIMES)
         line.ring_next()
+
+    def say_of_ready(self, message: Message) -> None:
+        """A ready store in which something is not as it should be, and that is not mended by itself."""
+        with transaction.atomic():
+            if self.store.message != message.as_json():
+                self.lease.touch(message=message.as_json(), revision=F("revision") + 1)
+            if lost := self.seen_lost(message):
+                self.lease.touch(**lost)
+            self.timeline.finish(Operation.Outcome.FAILED, message)
+        self.lease.release(orderly=False, **SETTLED_TIMES)
+
+    def seen_lost(self, message: Message) -> dict[str, Any]:
+        if message.code not in LOST or self.store.ready_at is None:
+            return {}
+        since = {} if self.store.health == Health.LOST else {"health_since": Now()}
+        return {"health": Health.LOST, "health_message": message.as_json()} | since
+
+    def runs(self) -> bool:
+        """Whether an update that did not work left the shop as it was."""
+        try:
+            return not self.cluster.not_ready(self.store.namespace)
+        except (ClusterUnavailable, NotYet, StepFailed):
+            return False
 
     def wait(self, message: Message) -> None:
         """Return; the watcher, the clock or a person rings again."""
         self.say(message)
-        seconds = UNWATCHED_SECONDS if message.codes & UNWATCHED else WAIT_SECONDS
-        # At its deadline at the latest: it is to end then, not one wait later.
-        due_at = Least(after(seconds), Coalesce(F("deadline_at"), after(seconds)))
+        due_at = patience.next_look(message, Coalesce(F("deadline_at"), F("closes_at")))
         self.lease.release(orderly=True, due_at=due_at, ring=self.momentary)
 
     def wait_for_cluster(self, error: Exception) -> None:
         """No fault of the store's: its deadline stands still until the cluster answers."""
         log.warning("store %s: %s", self.store.pk, error)
-        self.say(Message("cluster-unavailable"))
-        known = self.store.outage_since or self.store.is_settled
+        self.stand_still(Message("cluster-unavailable"), getattr(error, "retry_after", 0.0))
+
+    def wait_for_platform(self, found: Diagnosis) -> None:
+        """As little: it waits for the cluster, or for us, to be mended."""
+        log.warning("store %s: %s", self.store.pk, found.cause)
+        self.stand_still(found.cause)
+
+    def stand_still(self, message: Message, retry_after: float = 0.0) -> None:
+        self.say(message)
+        idle = self.store.is_settled and self.timeline.operation is None
+        known = self.store.outage_since or idle
         changes: dict[str, Any] = {} if known else {"outage_since": Now()}
-        self.lease.release(orderly=True, due_at=after(OUTAGE_SECONDS), **changes)
+        seconds = max(patience.backoff(self.store.outage_since), retry_after)
+        self.lease.release(orderly=True, due_at=patience.after(seconds), **changes)
+
+    def hold(self, pause: Pause) -> None:
+        """While everything is paused: nothing is done, and no time runs out."""
+        self.say(Message("paused", {"reason": pause.reason}))
+        stands = self.store.status in STARTING and not self.store.outage_since
+        changes: dict[str, Any] = {"outage_since": Now()} if stands else {}
+        due_at = patience.after(patience.WAIT_SECONDS)
+        self.lease.release(orderly=True, due_at=due_at, **changes)
 
     def stay_in_line(self, starting: int) -> None:
         self.say(Message("in-line", {"starting": starting}))
-        self.lease.release(orderly=True, due_at=after(WAIT_SECONDS))
+        self.lease.release(orderly=True, due_at=patience.after(patience.WAIT_SECONDS))
 
     def stumble(self, error: Exception) -> None:
         """A fault of ours: said with a reference, tried again, not the store's failure."""
@@ -212,7 +323,7 @@ class Pass:
         if not self.store.is_settled:  # nobody would try a settled one again
             self.lease.row.update(message=said.as_json(), revision=F("revision") + 1)
         # A database that is away or in a deadlock is nobody's death.
-        self.lease.release(orderly=database, due_at=after(WAIT_SECONDS))
+        self.lease.release(orderly=database, due_at=patience.after(patience.WAIT_SECONDS))
 
     def why_given_up(self) -> Message:
         """Too many passes did not come to an orderly end: for a reason that was said, or cut off."""
@@ -226,26 +337,8 @@ class Pass:
         self.store.move_to(status, actor=SYSTEM, fence=self.lease.fence, **changes)
 
     def say(self, message: Message) -> None:
-        if self.store.message != message.as_json() and self.store.status != Status.READY:
+        if self.store.status != Status.READY and self.store.message != message.as_json():
             self.lease.touch(message=message.as_json(), revision=F("revision") + 1)
-
-    def stop_the_clock(self) -> None:
-        """Give the deadline back the time in which the cluster was away, or no worker looked."""
-        if self.store.outage_since:
-            self.lease.touch(deadline_at=F("deadline_at") + time_since("outage_since"))
-            self.lease.touch(outage_since=None)
-        elif self.store.due_at:
-            late = Now() - timedelta(seconds=ABSENCE_SECONDS)
-            self.lease.row.filter(due_at__lt=late).update(
-                deadline_at=F("deadline_at") + time_since("due_at")
-            )
-
-    def deadline_passed(self) -> bool:
-        return self.lease.row.filter(deadline_at__lt=Now()).exists()
-
-
-def time_since(field: str) -> Any:
-    return ExpressionWrapper(Now() - F(field), output_field=DurationField())
 
 
 def too_slow(waiting: Message) -> Message:
@@ -253,10 +346,6 @@ def too_slow(waiting: Message) -> Message:
         "too-slow",
         {"minutes": f"{settings.PROVISION_SECONDS / 60:.3g}", "waiting": waiting.as_json()},
     )
-
-
-def after(seconds: float) -> Any:
-    return Now() + timedelta(seconds=seconds)
 
 
 def reconcile() -> list[UUID]:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from provisioning import manifests, storefront
+from provisioning import manifests, receipts, storefront
 from provisioning.cluster import readiness
 from provisioning.cluster.base import STORE_LABEL, Cluster
 from provisioning.engines import ENGINES, RELEASE_NAME, Engine
 from provisioning.errors import ClusterUnavailable, LeaseLost, NotYet, StepFailed
 from provisioning.lease import Lease
 from stores.messages import Message, several
-from stores.models import Store
+from stores.models import Operation, Store
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class Work:
     store: Store
     cluster: Cluster
     lease: Lease
+    operation: Operation | None = None
 
     @property
     def engine(self) -> Engine:
@@ -140,6 +141,28 @@ def check_storefront(work: Work) -> Message | None:
     return None
 
 
+def close_storefront(work: Work) -> Message | None:
+    """Take the shop off its address; everything behind it stays as it is."""
+    store, cluster = work.store, work.cluster
+    if store.ready_at is None or not store.namespace_uid:
+        return Message("nothing-to-close")
+    cluster.ensure_release(work.engine.release(store, closed=True), beat=work.lease.renew)
+    if cluster.routes(store.namespace):
+        raise NotYet(Message("route-remaining"))
+    return None
+
+
+def take_inventory(work: Work) -> None:
+    """Write down what there is before anything is destroyed. Once: later there is less."""
+    uid = work.store.namespace_uid or namespace_uid_in_cluster(work)
+    if work.operation is None or work.operation.inventory or not uid:
+        return
+    found = work.cluster.inventory(work.store.namespace, uid)
+    work.lease.renew()
+    Operation.objects.filter(pk=work.operation.pk).update(inventory=found)
+    work.operation.inventory = found
+
+
 def uninstall_release(work: Work) -> Message | None:
     """In an orderly way what can be; whatever Helm leaves goes with the namespace."""
     store, cluster = work.store, work.cluster
@@ -180,6 +203,16 @@ def wait_until_gone(work: Work) -> None:
     uid = work.store.namespace_uid or namespace_uid_in_cluster(work)
     if uid and (left := work.cluster.leftovers(work.store.namespace, uid)):
         raise NotYet(several(left))
+    if work.operation is not None and not work.operation.receipt:
+        write_receipt(work, work.operation)
+
+
+def write_receipt(work: Work, operation: Operation) -> None:
+    """Ask for every item of the inventory by name and uid; the proof is kept with the deletion."""
+    receipt = receipts.of(operation.inventory, work.cluster)
+    work.lease.renew()
+    Operation.objects.filter(pk=operation.pk).update(receipt=receipt)
+    operation.receipt = receipt
 
 
 PROVISION: tuple[Step, ...] = (
@@ -190,4 +223,10 @@ PROVISION: tuple[Step, ...] = (
     wait_until_running,
     check_storefront,
 )
-TEAR_DOWN: tuple[Step, ...] = (uninstall_release, delete_namespace, wait_until_gone)
+CLOSE: tuple[Step, ...] = (close_storefront,)
+TEAR_DOWN: tuple[Step, ...] = (
+    take_inventory,
+    uninstall_release,
+    delete_namespace,
+    wait_until_gone,
+)

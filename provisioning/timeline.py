@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from provisioning.diagnosis import Diagnosis
 from provisioning.lease import Lease
 from stores.messages import Message
 from stores.models import Operation, OperationStep
@@ -67,6 +70,34 @@ class Timeline:
         with transaction.atomic():
             self.lease.touch(revision=F("revision") + 1)
             yield
+
+    def keep(self, found: Diagnosis | None, evidence: dict[str, Any]) -> None:
+        """What is in the way, and what shows it: the cluster forgets its events after an hour."""
+        if self.operation is None:
+            return
+        said = found.as_json() if found else {}
+        if said == self.operation.diagnosis:
+            return
+        self.operation.diagnosis = said
+        with self.fenced():
+            Operation.objects.open().filter(pk=self.operation.pk).update(
+                diagnosis=said, evidence=evidence
+            )
+
+    def may_fail_again(self) -> bool:
+        return self.operation is not None and self.operation.failures < len(settings.RETRY_SECONDS)
+
+    def failed_once_more(self) -> float:
+        """Count it; seconds until the next try."""
+        assert self.operation is not None
+        seconds: float = settings.RETRY_SECONDS[self.operation.failures]
+        Operation.objects.filter(pk=self.operation.pk).update(failures=F("failures") + 1)
+        return seconds
+
+    @property
+    def receipt_hash(self) -> str:
+        """Of the deletion that this operation is; empty where nothing had been made."""
+        return str(self.operation.receipt.get("hash", "")) if self.operation else ""
 
     def finish(self, outcome: str, message: Message | None = None) -> None:
         """Close the operation, in the transaction that settles the store."""

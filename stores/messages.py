@@ -14,6 +14,14 @@ SENTENCES: dict[str, Any] = {
         "Waiting in line: %(starting)s stores are starting right now. "
         "This one begins by itself as soon as there is room."
     ),
+    "paused": _(
+        "Nothing is set up or changed at the moment: %(reason)s "
+        "This store goes on by itself afterwards."
+    ),
+    "closing": _(
+        "The shop is closed and cannot be reached; nothing is destroyed yet. Until the time is up "
+        "it can be had back."
+    ),
     "workload-starting": _("%(name)s is starting: %(ready)s of %(wanted)s ready."),
     "job-running": _("%(name)s is running."),
     "volume-pending": _("The volume %(name)s is not there yet."),
@@ -27,7 +35,10 @@ SENTENCES: dict[str, Any] = {
         "this store goes on by itself as soon as it answers."
     ),
     "busy": _("The cluster is still busy with this store; it is asked again by itself."),
+    "route-remaining": _("The shop's address is not closed yet."),
+    "item-remaining": _("%(kind)s %(name)s is not gone yet."),
     # Skipped
+    "nothing-to-close": _("There is no shop yet that could be closed."),
     "storefront-not-routed": _(
         "Not asked: the platform's cluster does not route traffic to stores."
     ),

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db import models, transaction
-from django.db.models import F, Max, Q
+from django.db.models import Exists, F, Max, OuterRef, Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
@@ -61,9 +61,14 @@ class StoreQuerySet(models.QuerySet["Store"]):
     def unsettled(self) -> StoreQuerySet:
         return self.exclude(status__in=SETTLED)
 
+    def under_way(self) -> StoreQuerySet:
+        """Those that somebody must work on: unsettled ones, and ready ones that are repaired."""
+        asked = Operation.objects.open().filter(store=OuterRef("pk"))
+        return self.exclude(status=Status.DELETED).filter(~Q(status__in=SETTLED) | Exists(asked))
+
     def due(self) -> StoreQuerySet:
-        """Unsettled, not being worked on, and past the time of their next pass."""
-        return self.unsettled().filter(
+        """Under way, not being worked on, and past the time of their next pass."""
+        return self.under_way().filter(
             Q(lease_until=None) | Q(lease_until__lt=Now()), Q(due_at=None) | Q(due_at__lte=Now())
         )
 
@@ -209,12 +214,14 @@ class Store(models.Model):
         actor: Actor,
         message: Message | None = None,
         fence: int | None = None,
+        details: dict[str, Any] | None = None,
         **changes: Any,
     ) -> None:
         """Move to ``status`` if the database still agrees where we are, and audit it.
 
-        ``fence``: also only if that lease is still ours. ``changes``: further fields of the same
-        UPDATE. Raises IllegalTransition (no such arrow) or StaleStore (somebody was faster).
+        ``fence``: also only if that lease is still ours. ``details``: for the audit trail.
+        ``changes``: further fields of the same UPDATE.
+        Raises IllegalTransition (no such arrow) or StaleStore (somebody was faster).
         """
         if status not in TRANSITIONS[Status(self.status)]:
             raise IllegalTransition(
@@ -238,7 +245,11 @@ class Store(models.Model):
                 f"store.{status}",
                 actor=actor,
                 store=self,
-                details={"from": came_from, **({"message": message.as_json()} if message else {})},
+                details={
+                    "from": came_from,
+                    **({"message": message.as_json()} if message else {}),
+                    **(details or {}),
+                },
             )
         self.refresh_from_db()
 

@@ -218,7 +218,7 @@ def resume_provisioning(*, actor: Actor) -> None:
         if not Pause.objects.filter(pk=1).delete()[0]:
             raise IllegalTransition("Provisioning is not paused.")
         AuditEvent.record("platform.resume", actor=actor)
-        for store_id in Store.objects.unsettled().values_list("pk", flat=True):
+        for store_id in Store.objects.under_way().values_list("pk", flat=True):
             queue.ring(store_id)
 
 

@@ -22,6 +22,7 @@ ROUTE_TO = {
     Status.READY: (Status.PROVISIONING, Status.READY),
     Status.UPDATING: (Status.PROVISIONING, Status.READY, Status.UPDATING),
     Status.FAILED: (Status.PROVISIONING, Status.FAILED),
+    Status.CLOSING: (Status.PROVISIONING, Status.READY, Status.CLOSING),
     Status.DELETING: (Status.PROVISIONING, Status.READY),
     Status.DELETED: (Status.PROVISIONING, Status.READY),
 }

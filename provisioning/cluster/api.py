@@ -37,6 +37,7 @@ KINDS: dict[str, tuple[str, str, bool]] = {
     "CronJob": ("/apis/batch/v1", "cronjobs", True),
     "Job": ("/apis/batch/v1", "jobs", True),
     "Ingress": ("/apis/networking.k8s.io/v1", "ingresses", True),
+    "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes", True),
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies", True),
     "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings", True),
 }
@@ -142,13 +143,15 @@ class Api:
         return self.objects_with_version(kind, namespace, **query)[0]
 
     def objects_with_version(
-        self, kind: str, namespace: str = "", **query: Any
+        self, kind: str, namespace: str = "", *, accept: str = "application/json", **query: Any
     ) -> tuple[list[dict[str, Any]], str]:
         """The objects, and the resourceVersion a watch may go on from."""
         items: list[dict[str, Any]] = []
         query = {"limit": 500, **query}
         while True:
-            page = self.request("GET", path_of(kind, namespace=namespace), query=query)
+            page = self.request(
+                "GET", path_of(kind, namespace=namespace), query=query, accept=accept
+            )
             items += page.get("items") or []
             metadata = page.get("metadata", {})
             if not metadata.get("continue"):

@@ -18,6 +18,8 @@ from typing import Any
 from stores.messages import Message
 
 Manifest = dict[str, Any]
+# {kind, name, namespace, uid}; of a volume also {reclaim, claim}.
+Item = dict[str, Any]
 Beat = Callable[[], None]
 
 STORE_LABEL = "storeyard.dev/store"
@@ -118,8 +120,22 @@ class Cluster(ABC):
         """What diagnosis reads: ``workloads``, ``pods``, ``jobs``, ``claims``, ``events`` (raw objects)."""
 
     @abstractmethod
+    def routes(self, namespace: str) -> list[str]:
+        """Names of what leads traffic from outside to the store."""
+
+    @abstractmethod
+    def inventory(self, namespace: str, uid: str) -> list[Item]:
+        """Everything of a store, its volumes included, in a steady order; of that very namespace.
+
+        Secrets by name only, and only where we have rights there.
+        """
+
+    @abstractmethod
     def leftovers(self, namespace: str, uid: str) -> list[Message]:
-        """What is left of a deleted namespace (itself, its disks); empty when nothing is."""
+        """What is left of a deleted namespace (itself, its disks); empty when nothing is.
+
+        A disk that its storage class retains is not left over: nobody is going to take it away.
+        """
 
     @abstractmethod
     def survey(self) -> list[SeenNamespace]:

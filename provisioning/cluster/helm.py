@@ -83,11 +83,12 @@ class Helm:
             "--history-max", HISTORY, "--force-conflicts", beat=beat,
         )  # fmt: skip
 
-    def uninstall(self, name: str, namespace: str, beat: Beat = no_beat) -> None:
-        self.run(
-            "uninstall", name, "--namespace", namespace, "--ignore-not-found", "--no-hooks",
-            beat=beat,
-        )  # fmt: skip
+    def uninstall(
+        self, name: str, namespace: str, beat: Beat = no_beat, *, hooks: bool = False
+    ) -> None:
+        """``hooks``: the chart's own last words too, which may hang."""
+        how = ("--timeout", f"{self.seconds / 3:.0f}s") if hooks else ("--no-hooks",)
+        self.run("uninstall", name, "--namespace", namespace, "--ignore-not-found", *how, beat=beat)
 
     def run(self, *arguments: str, values: dict[str, Any] | None = None, beat: Beat) -> None:
         with tempfile.TemporaryDirectory(prefix="storeyard-helm-") as home:

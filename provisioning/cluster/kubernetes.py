@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from provisioning.cluster import api, readiness, watching
+from provisioning.cluster import api, inventory, readiness, watching
 from provisioning.cluster.api import Api, Conflict, NotFound, path_of
 from provisioning.cluster.base import (
     RELEASE_ANNOTATION,
@@ -16,6 +16,7 @@ from provisioning.cluster.base import (
     Beat,
     Change,
     Cluster,
+    Item,
     Manifest,
     Release,
     SeenNamespace,
@@ -193,7 +194,11 @@ class KubernetesCluster(Cluster):
     def uninstall_release(self, name: str, namespace: str, beat: Beat = no_beat) -> None:
         # In a namespace that is gone we have no rights either, and would wait for them for ever.
         if self.get("Namespace", namespace) and self.revisions(name, namespace):
-            self.helm.uninstall(name, namespace, beat)
+            try:
+                self.helm.uninstall(name, namespace, beat, hooks=True)
+            except (NotYet, StepFailed) as error:
+                log.warning("%s: uninstalled without the chart's hooks: %s", namespace, error)
+                self.helm.uninstall(name, namespace, beat)
 
     # --- Looking -------------------------------------------------------------------------
 
@@ -218,14 +223,47 @@ class KubernetesCluster(Cluster):
             "events": self.all_of("Event", namespace),
         }
 
+    def routes(self, namespace: str) -> list[str]:
+        return [
+            found["metadata"]["name"]
+            for kind in inventory.ROUTES
+            for found in self.named(kind, namespace)
+        ]
+
+    def named(self, kind: str, namespace: str) -> list[Manifest]:
+        """Metadata only; none of a kind that this cluster does not know, or that is not ours to see."""
+        try:
+            return self.api.objects(kind, namespace, accept=api.METADATA_ONLY)
+        except (NotFound, NotYet):
+            return []
+
+    def inventory(self, namespace: str, uid: str) -> list[Item]:
+        found = self.get("Namespace", namespace)
+        if found is None or found["metadata"]["uid"] != uid:
+            return []
+        within = [
+            inventory.item(kind, each)
+            for kind in inventory.KINDS
+            for each in self.named(kind, namespace)
+        ]
+        volumes = [inventory.volume_item(volume) for volume in self.volumes_of(namespace)]
+        return [inventory.item("Namespace", found), *filter(inventory.is_ours, within), *volumes]
+
+    def volumes_of(self, namespace: str) -> list[Manifest]:
+        return [
+            volume
+            for volume in self.api.objects("PersistentVolume")
+            if volume["spec"].get("claimRef", {}).get("namespace") == namespace
+        ]
+
     def leftovers(self, namespace: str, uid: str) -> list[Message]:
         found = self.get("Namespace", namespace)
         if found and uid in ("", found["metadata"]["uid"]):
             return [Message("namespace-terminating", {"remaining": remaining(found)})]
         return [
             Message("volume-remaining", {"name": volume["metadata"]["name"]})
-            for volume in self.api.objects("PersistentVolume")
-            if volume["spec"].get("claimRef", {}).get("namespace") == namespace
+            for volume in self.volumes_of(namespace)
+            if not inventory.is_retained(volume)
         ]
 
     def survey(self) -> list[SeenNamespace]:

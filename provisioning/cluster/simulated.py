@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from provisioning.cluster import readiness
+from provisioning.cluster import inventory, readiness
 from provisioning.cluster.base import (
     RELEASE_ANNOTATION,
     STORE_LABEL,
     Beat,
     Change,
     Cluster,
+    Item,
     Manifest,
     Release,
     SeenNamespace,
@@ -62,6 +63,7 @@ OBSERVED = frozenset(
         "RoleBinding",
     ]
 )
+HIDDEN = frozenset(inventory.KINDS) - OBSERVED
 WAITED_FOR = ("StatefulSet", "Deployment", "Job", "PersistentVolumeClaim")
 # What the watch compares: uid to (store, kind, name, whether it got where it was going).
 Look = dict[str, tuple[str, str, str, bool]]
@@ -260,6 +262,26 @@ class SimulatedCluster(Cluster):
                 ],
             }
 
+    def routes(self, namespace: str) -> list[str]:
+        with self.file.reading() as objects:
+            found = objects.of_kind(*inventory.ROUTES, namespace=namespace)
+            return [route.name for route in found]
+
+    def inventory(self, namespace: str, uid: str) -> list[Item]:
+        with self.file.reading() as objects:
+            found = objects.namespace(namespace)
+            if found is None or found.uid != uid:
+                return []
+            hidden = () if objects.find("RoleBinding", ACCESS, namespace) else HIDDEN
+            within = [
+                inventory.item(kind, each.body)
+                for kind in inventory.KINDS
+                if kind not in hidden
+                for each in objects.of_kind(kind, namespace=namespace)
+            ]
+            volumes = [inventory.volume_item(each.body) for each in volumes_of(objects, namespace)]
+            return [inventory.item("Namespace", found.body), *within, *volumes]
+
     def leftovers(self, namespace: str, uid: str) -> list[Message]:
         with self.file.reading() as objects:
             found = objects.namespace(namespace)
@@ -269,8 +291,8 @@ class SimulatedCluster(Cluster):
                 ]
             return [
                 Message("volume-remaining", {"name": volume.name})
-                for volume in objects.of_kind("PersistentVolume")
-                if volume.body["spec"]["claimRef"]["namespace"] == namespace
+                for volume in volumes_of(objects, namespace)
+                if not inventory.is_retained(volume.body)
             ]
 
     def remaining(self, objects: Objects, namespace: Stored) -> str:
@@ -334,6 +356,14 @@ class SimulatedCluster(Cluster):
         going = self.course(objects, namespace)
         found = [stored for kind in kinds for stored in objects.of_kind(kind, namespace=namespace)]
         return [course.observed(stored, going, objects.now) for stored in found]
+
+
+def volumes_of(objects: Objects, namespace: str) -> list[Stored]:
+    return [
+        volume
+        for volume in objects.of_kind("PersistentVolume")
+        if volume.body["spec"]["claimRef"]["namespace"] == namespace
+    ]
 
 
 def admit(objects: Objects, namespace: str) -> None:

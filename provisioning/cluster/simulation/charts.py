@@ -22,7 +22,17 @@ def objects_of(release: Release, revision: int) -> list[Manifest]:
         made(release, "Deployment", web, workload(release, "web")),
         made(release, "StatefulSet", database, workload(release, "db")),
         made(release, "Job", setup, {"backoffLimit": 6} | template(release, "setup")),
+        *routes(release, web),
     ]
+
+
+def routes(release: Release, web: str) -> list[Manifest]:
+    """What leads to the shop from outside; a closed one has none."""
+    exposure = release.values.get("exposure", {"type": "none"})
+    if exposure["type"] != "ingress":
+        return []
+    backend = {"service": {"name": web, "port": {"name": "http"}}}
+    return [made(release, "Ingress", web, {"defaultBackend": backend})]
 
 
 def content_claim(release: Release) -> Manifest:
