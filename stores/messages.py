@@ -106,6 +106,125 @@ SENTENCES: dict[str, Any] = {
         "A part of this store (%(kind)s %(name)s) has been removed from the cluster by somebody "
         "else. Ask support, naming this store."
     ),
+    # Diagnoses: why a store does not get up (provisioning/diagnosis)
+    "quota-exceeded": _(
+        "The store's plan has no more %(words)s for %(name)s (quota %(resource)s: %(used)s of "
+        "%(hard)s used, %(requested)s more needed). Ask support for a larger plan, then retry."
+    ),
+    "limit-exceeded": _(
+        "%(name)s asks for more or less %(words)s than the store's plan allows for one part "
+        "(%(reason)s). Ask support to adjust the plan, then retry."
+    ),
+    "limit-unnamed": _(
+        "The store's limits do not fit together: %(name)s may not start without a limit for "
+        "%(resource)s. Nothing is wrong with the shop; support can have the limits put back."
+    ),
+    "pod-security-refuses": _(
+        "%(name)s does not keep the platform's safety rules and may not start (%(reason)s). Ask "
+        "support, naming this store: retrying cannot help before the shop's parts are changed."
+    ),
+    "account-missing": _(
+        "The cluster is still preparing the store's namespace for %(name)s. There is nothing to "
+        "do: it goes on by itself."
+    ),
+    "webhook-silent": _(
+        "A check that was added to the cluster (%(name)s) does not answer, and nothing can start "
+        "without it. It is not your store; the platform's people have to mend it, and the store "
+        "goes on by itself then."
+    ),
+    "webhook-denies": _(
+        "A check that was added to the cluster (%(check)s) does not let %(name)s start: %(reason)s. "
+        "Ask support, who can have it changed, then retry."
+    ),
+    "storage-class-missing": _(
+        "The cluster has no kind of disk for %(name)s. It is not your store; the platform's people "
+        "have to add one, and the store goes on by itself then."
+    ),
+    "volume-slow": _(
+        "The disk %(name)s was asked for %(minutes)s minutes ago and the cluster has not made it. "
+        "It is not your store; it goes on by itself as soon as the disk is there."
+    ),
+    "no-matching-node": _(
+        "None of the cluster's machines may or can run %(name)s: %(reason)s. It is not your store; "
+        "it goes on by itself as soon as there is one. If it takes long, ask support."
+    ),
+    "node-lost": _(
+        "The machine %(node)s that runs %(name)s does not answer. There is nothing to do: the "
+        "cluster starts the shop on another one by itself."
+    ),
+    "container-refused": _(
+        "%(name)s cannot be started, because something that it is made from is missing (%(reason)s). "
+        "Have the store repaired; if that does not help, ask support."
+    ),
+    "out-of-memory": _(
+        "%(name)s needs more memory than it may use (%(limit)s) and was stopped for it. Ask support "
+        "for a larger plan, then retry."
+    ),
+    "init-failed": _(
+        "The preparation %(container)s of %(name)s fails again and again (%(reason)s, exit code "
+        "%(exit_code)s). Retry; if it happens again, ask support."
+    ),
+    "setup-late": _(
+        "Setting up the shop took longer than it may (%(name)s: %(reason)s). Retry; if it happens "
+        "again, ask support."
+    ),
+    "probe-fails": _(
+        "%(name)s runs but does not answer when it is asked whether it is well (%(reason)s). It is "
+        "asked again by itself; if it stays so, retry or ask support."
+    ),
+    "controllers-silent": _(
+        "The part of the cluster that carries out what was asked for does not react. It is not your "
+        "store; the platform's people have to mend it, and the store goes on by itself then."
+    ),
+    "scheduler-silent": _(
+        "The part of the cluster that chooses a machine for each shop does not react. It is not "
+        "your store; the platform's people have to mend it, and the store goes on by itself then."
+    ),
+    "address-unresolved": _(
+        "The shop runs, but its address %(url)s is not known to the internet's directory yet. It is "
+        "asked again by itself; if it takes longer than an hour, ask support to check the DNS entry."
+    ),
+    "certificate-missing": _(
+        "The shop runs, but its address %(url)s has no valid certificate yet. It is asked again by "
+        "itself; if it takes longer than an hour, ask support to check the certificate."
+    ),
+    "needs-migration": _(
+        "%(name)s of this store cannot be changed in place to what is wanted now. The shop's data is "
+        "untouched. Ask support, naming this store, to move it: retrying cannot help."
+    ),
+    "foreign-object": _(
+        "%(name)s is in the store's namespace already and belongs to somebody else. It was left "
+        "alone. Ask support to clear it away, then retry."
+    ),
+    "release-locked": _(
+        "An earlier attempt on this store was cut off and has left its lock behind. There is nothing "
+        "to do: it is released by itself."
+    ),
+    "rights-revoked": _(
+        "The platform has lost its rights in the store's namespace. The shop itself is untouched; "
+        "the platform's people have to give the rights back, and the store goes on by itself then."
+    ),
+    "cluster-busy": _(
+        "The cluster has too much to do at the moment. There is nothing to do: the store waits and "
+        "goes on by itself."
+    ),
+    "addon-down": _(
+        "An add-on of the cluster (%(name)s) is down, not your store. The removal goes on by itself "
+        "as soon as the platform's people have mended it."
+    ),
+    "namespace-held": _(
+        "The removal waits for %(left)s held by %(finalizer)s. It is not forced; support can have "
+        "it let go, and the removal goes on by itself then."
+    ),
+    "namespace-stuck": _(
+        "The removal waits for what is still there: %(left)s. Support can have it cleared away, and "
+        "the removal goes on by itself then."
+    ),
+    "unexplained": _(
+        "The store does not get up, and the cluster does not say why. The last thing it waited for: "
+        "%(waiting)s Ask support, who see the raw facts, or retry."
+    ),
+    "nothing-special": _("nothing in particular."),
     # Outcomes of operations
     "superseded": _("Ended, because the store was asked to do something else."),
     "undone": _("Ended, because the store was wanted back."),

@@ -57,14 +57,18 @@ CASES = [
                 pod(
                     {
                         "conditions": [
-                            {"type": "PodScheduled", "status": "False", "message": "0/3 nodes"}
+                            {
+                                "type": "PodScheduled",
+                                "status": "False",
+                                "message": "Insufficient memory",
+                            }
                         ]
                     }
                 )
             ]
         ),
         "unschedulable",
-        "0/3 nodes",
+        "Insufficient memory",
     ),
     (
         evidence(
@@ -73,12 +77,12 @@ CASES = [
                 {
                     "reason": "FailedBinding",
                     "involvedObject": {"kind": "PersistentVolumeClaim", "name": "data"},
-                    "message": "no storage class is set",
+                    "message": "the disks are used up",
                 }
             ],
         ),
         "volume-refused",
-        "no storage class is set",
+        "the disks are used up",
     ),
     (
         evidence(
@@ -89,8 +93,8 @@ CASES = [
                 )
             ]
         ),
-        "crash-loop",
-        "OOMKilled, exit code 137",
+        "out-of-memory",
+        "more memory",
     ),
 ]
 

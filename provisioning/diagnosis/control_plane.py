@@ -1,0 +1,106 @@
+"""The cluster itself: its controllers, its scheduler, its API."""
+
+from __future__ import annotations
+
+import re
+
+from provisioning.cluster.readiness import condition, made_by_cron
+from provisioning.diagnosis.facts import age, items, name_of, pods_at_work, seconds_since
+from provisioning.diagnosis.finding import Diagnosis, Evidence, Object
+from provisioning.diagnosis.release import quoted, said
+from stores.messages import Message
+
+# In a healthy cluster each of these takes less than a second.
+SILENT_SECONDS = 30.0
+THROTTLED = re.compile(r"HTTP 429|too many requests|client rate limiter|throttl", re.IGNORECASE)
+UNREACHABLE = re.compile(
+    r"cluster unreachable|connection (?:refused|reset|aborted)|max retries exceeded|timed? ?out"
+    r"|i/o timeout|deadline exceeded|no route to host|network is unreachable|remote end closed"
+    r"|name or service not known|no such host|HTTP 5\d\d|HTTP 408|service unavailable|etcdserver"
+    r"|apiserver not ready|http2: |\bEOF\b|the answer is not whole|TLS handshake",
+    re.IGNORECASE,
+)
+
+
+def lease_expired(evidence: Evidence, component: str) -> float:
+    """Seconds for which the component that holds that lease has not renewed it; 0 if it has."""
+    for lease in items(evidence, "leases"):
+        spec = lease.get("spec", {})
+        seconds = seconds_since(evidence, spec.get("renewTime"))
+        if name_of(lease) == component and seconds > spec.get("leaseDurationSeconds", 15) * 2:
+            return seconds
+    return 0.0
+
+
+def controllers_silent(evidence: Evidence) -> Diagnosis | None:
+    """What was asked for has not even been looked at."""
+    lines = [line for item in overlooked(evidence) if (line := overlooked_line(evidence, item))]
+    if seconds := lease_expired(evidence, "kube-controller-manager"):
+        lines.append(f"Lease kube-controller-manager: not renewed for {seconds:.0f} s")
+    if lines:
+        return Diagnosis(Message("controllers-silent"), "cluster", "platform", "", tuple(lines))
+    return None
+
+
+def overlooked(evidence: Evidence) -> list[Object]:
+    kinds = {"quotas": "ResourceQuota", "replicasets": "ReplicaSet", "jobs": "Job"}
+    others = [
+        {"kind": kind, **item} for key, kind in kinds.items() for item in items(evidence, key)
+    ]
+    return [item for item in items(evidence, "workloads") + others if not made_by_cron(item)]
+
+
+def overlooked_line(evidence: Evidence, item: Object) -> str:
+    """Empty if its controller has seen it, or may still."""
+    kind, status = item["kind"], item.get("status", {})
+    if kind == "ResourceQuota":
+        seen = "used" in status
+    elif kind == "Job":
+        seen = "startTime" in status or bool(item.get("spec", {}).get("suspend"))
+    else:
+        seen = status.get("observedGeneration", 0) >= item["metadata"].get("generation", 1)
+        # Seen, and yet nothing was made of it, and nothing was said.
+        wanted = item.get("spec", {}).get("replicas", 1)
+        made = status.get("replicas", 0) or condition(item, "ReplicaFailure")
+        if seen and kind == "ReplicaSet" and wanted and not made:
+            seen = False
+    seconds = seconds_since(evidence, changed_at(item))
+    if seen or seconds <= SILENT_SECONDS:
+        return ""
+    return f"{kind} {name_of(item)}: not looked at by the cluster for {seconds:.0f} s"
+
+
+def changed_at(item: Object) -> str:
+    """When somebody last wrote what is wanted (not what is)."""
+    fields = item["metadata"].get("managedFields") or ()
+    times = [field.get("time", "") for field in fields if field.get("subresource") != "status"]
+    return str(max(item["metadata"].get("creationTimestamp") or "", *times, ""))
+
+
+def scheduler_silent(evidence: Evidence) -> Diagnosis | None:
+    for pod in pods_at_work(evidence):
+        looked_at = pod.get("spec", {}).get("nodeName") or any(
+            entry.get("type") == "PodScheduled"
+            for entry in pod.get("status", {}).get("conditions") or ()
+        )
+        if not looked_at and (seconds := age(evidence, pod)) > SILENT_SECONDS:
+            line = f"Pod {name_of(pod)}: no machine has been looked for in {seconds:.0f} s"
+            return Diagnosis(Message("scheduler-silent"), "cluster", "platform", "", (line,))
+    if seconds := lease_expired(evidence, "kube-scheduler"):
+        line = f"Lease kube-scheduler: not renewed for {seconds:.0f} s"
+        return Diagnosis(Message("scheduler-silent"), "cluster", "platform", "", (line,))
+    return None
+
+
+def api_throttled(evidence: Evidence) -> Diagnosis | None:
+    if THROTTLED.search(said(evidence)):
+        return Diagnosis(Message("cluster-busy"), "cluster", "nobody", "", quoted(evidence))
+    return None
+
+
+def api_unreachable(evidence: Evidence) -> Diagnosis | None:
+    if UNREACHABLE.search(said(evidence)):
+        return Diagnosis(
+            Message("cluster-unavailable"), "cluster", "platform", "", quoted(evidence)
+        )
+    return None
