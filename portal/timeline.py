@@ -23,7 +23,9 @@ PURPOSES = {
     "wait_until_running": _("Everything starts up. This is the longest part."),
     "check_storefront": _("The shop's address is opened, as a customer would."),
     "close_storefront": _("The shop is taken off its address. Nothing is destroyed yet."),
-    "take_inventory": _("Everything that is there is written down, to prove later that it is gone."),
+    "take_inventory": _(
+        "Everything that is there is written down, to prove later that it is gone."
+    ),
     "uninstall_release": _("The shop and its database are shut down."),
     "delete_namespace": _("The store's place is cleared, with everything in it."),
     "wait_until_gone": _("The disks are released; nothing is left behind."),

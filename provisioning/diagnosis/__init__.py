@@ -98,12 +98,6 @@ def diagnose(evidence: Evidence) -> Diagnosis | None:
     return None
 
 
-def cause(evidence: Evidence) -> Message | None:
-    """The cause alone."""
-    found = diagnose(evidence)
-    return found.cause if found else None
-
-
 def unknown(evidence: Evidence, cause: Message | None = None) -> Diagnosis:
     """For when no rule finds a cause and yet the time is up: says so, and shows the raw facts."""
     waiting = evidence.get("waiting") or {}

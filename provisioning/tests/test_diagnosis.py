@@ -103,13 +103,13 @@ CASES = [
     ("shown", "code", "says"), CASES, ids=[f"{c[1]}-{i}" for i, c in enumerate(CASES)]
 )
 def test_what_the_cluster_shows_becomes_a_cause_in_words(shown, code, says):
-    found = diagnosis.cause(shown)
-    assert found.code == code
-    assert says in str(found)
+    found = diagnosis.diagnose(shown)
+    assert found.cause.code == code
+    assert says in str(found.cause)
 
 
 def test_a_cluster_that_shows_nothing_gives_no_cause():
-    assert diagnosis.cause(evidence()) is None
+    assert diagnosis.diagnose(evidence()) is None
 
 
 def test_an_old_event_about_something_that_is_up_by_now_is_no_cause():
@@ -119,4 +119,4 @@ def test_an_old_event_about_something_that_is_up_by_now_is_no_cause():
         "involvedObject": {"kind": "StatefulSet", "name": "store-db"},
         "message": "exceeded quota",
     }
-    assert diagnosis.cause(evidence(workloads=[up], events=[event])) is None
+    assert diagnosis.diagnose(evidence(workloads=[up], events=[event])) is None
