@@ -18,6 +18,17 @@ POD_SECURITY_VERSION = "v1.34"
 OPERATOR_ROLE = "storeyard-store-operator"
 BINDING = "storeyard-operator"
 QUOTA = "store-quota"
+LIMITS = "store-limits"
+DENY = "store-default-deny"
+# What is there before the first pod, and stays.
+GUARDRAILS = (
+    ("RoleBinding", BINDING),
+    ("ResourceQuota", QUOTA),
+    ("LimitRange", LIMITS),
+    ("NetworkPolicy", DENY),
+)
+# On a Secret that somebody put back from a backup: it may be younger than the data.
+RESTORED = "storeyard.dev/restored"
 # Helm keeps five revisions of the release, each a Secret, and one more while it upgrades.
 SECRETS = 20
 
@@ -103,7 +114,7 @@ def limits(store: Store) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "LimitRange",
-        "metadata": meta(store, "store-limits"),
+        "metadata": meta(store, LIMITS),
         "spec": {
             "limits": [
                 {
@@ -123,7 +134,7 @@ def default_deny(store: Store) -> Manifest:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": meta(store, "store-default-deny"),
+        "metadata": meta(store, DENY),
         "spec": {
             "podSelector": {},
             "policyTypes": ["Ingress", "Egress"],

@@ -16,6 +16,7 @@ from stores.messages import Message
 TIMEOUT = (3.0, 20.0)
 FIELD_MANAGER = "storeyard"
 APPLY = "application/apply-patch+yaml"
+JSON = "application/json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 # kind: (path of its API group and version, name in the path, lives in a namespace)
@@ -112,8 +113,8 @@ class Api:
         *,
         query: dict[str, Any] | None = None,
         body: Any = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
         timeout: tuple[float, float] = TIMEOUT,
     ) -> Any:
         """The response, its body not yet read: for watches."""
@@ -128,7 +129,7 @@ class Api:
             auth_settings=["BearerToken"],
         )
         # The client serialises plain JSON itself and takes anything else as text.
-        plain = content_type == "application/json"
+        plain = content_type == JSON
         payload = body if body is None or plain else as_yaml(body)
         try:
             return self.client.call_api(
@@ -138,12 +139,14 @@ class Api:
         except (HTTPError, OSError, ApiException) as error:
             raise ClusterUnavailable(f"{method} {path}: {error}") from error
 
-    def objects(self, kind: str, namespace: str = "", **query: Any) -> list[dict[str, Any]]:
+    def objects(
+        self, kind: str, namespace: str = "", *, accept: str = JSON, **query: Any
+    ) -> list[dict[str, Any]]:
         """All objects of a kind, page by page."""
-        return self.objects_with_version(kind, namespace, **query)[0]
+        return self.objects_with_version(kind, namespace, accept=accept, **query)[0]
 
     def objects_with_version(
-        self, kind: str, namespace: str = "", *, accept: str = "application/json", **query: Any
+        self, kind: str, namespace: str = "", *, accept: str = JSON, **query: Any
     ) -> tuple[list[dict[str, Any]], str]:
         """The objects, and the resourceVersion a watch may go on from."""
         items: list[dict[str, Any]] = []

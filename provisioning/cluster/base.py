@@ -12,6 +12,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,14 @@ class Cluster(ABC):
 
         Secrets by name only, and only where we have rights there.
         """
+
+    @abstractmethod
+    def contents(self, namespace: str, kinds: tuple[str, ...]) -> list[Manifest]:
+        """``kind`` and ``metadata`` of the objects of these kinds: never what a Secret holds."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The clock that creationTimestamps are of."""
 
     @abstractmethod
     def leftovers(self, namespace: str, uid: str) -> list[Message]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -255,6 +256,16 @@ class KubernetesCluster(Cluster):
             for volume in self.api.objects("PersistentVolume")
             if volume["spec"].get("claimRef", {}).get("namespace") == namespace
         ]
+
+    def contents(self, namespace: str, kinds: tuple[str, ...]) -> list[Manifest]:
+        return [
+            {"kind": kind, "metadata": item["metadata"]}
+            for kind in kinds
+            for item in self.api.objects(kind, namespace, accept=api.METADATA_ONLY)
+        ]
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     def leftovers(self, namespace: str, uid: str) -> list[Message]:
         found = self.get("Namespace", namespace)

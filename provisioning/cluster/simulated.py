@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +282,21 @@ class SimulatedCluster(Cluster):
             ]
             volumes = [inventory.volume_item(each.body) for each in volumes_of(objects, namespace)]
             return [inventory.item("Namespace", found.body), *within, *volumes]
+
+    def contents(self, namespace: str, kinds: tuple[str, ...]) -> list[Manifest]:
+        with self.file.reading() as objects:
+            going, now = self.course(objects, namespace), objects.now
+            found = []
+            for kind in kinds:
+                self.authorize(objects, kind, namespace)
+                found += self.all_seen(objects, namespace, (kind,))
+                if kind == "Pod":  # computed, not kept
+                    owners = objects.of_kind(*course.WORKLOADS, "Job", namespace=namespace)
+                    found += [pod for each in owners for pod in course.pods_of(each, going, now)]
+            return [{"kind": item["kind"], "metadata": item["metadata"]} for item in found]
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.file.clock(), UTC)
 
     def leftovers(self, namespace: str, uid: str) -> list[Message]:
         with self.file.reading() as objects:

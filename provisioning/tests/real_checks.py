@@ -8,12 +8,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from provisioning import invariants
 from provisioning.cluster.api import path_of
 from provisioning.cluster.base import STORE_LABEL
 from provisioning.cluster.watching import lines
 from provisioning.engines import RELEASE_NAME
-from stores.audit import verify
-from stores.lifecycle import Status
+from stores.lifecycle import SETTLED
 from stores.models import Store
 
 if TYPE_CHECKING:
@@ -21,37 +21,22 @@ if TYPE_CHECKING:
     from provisioning.tests.real_platform import Platform
 
 SECRETS = ("store-db", "store-wordpress")
-PENDING = {"pending-install", "pending-upgrade", "pending-rollback", "uninstalling"}
 Object = dict[str, Any]
 
 
-def check_invariants(platform: Platform) -> None:
+def check_invariants(platform: Platform, *, settled: bool = False) -> None:
     """What holds at any moment between two passes, however the last one ended."""
-    assert verify() == ""
-    for store in Store.objects.all():
-        check_namespace(platform.admin, store)
-        # Held by a pass that is at work or was killed; never half a lease.
-        assert (store.lease_owner == "") == (store.lease_until is None), store.pk
-        if store.status != Status.READY:  # which may be under repair
-            assert store.operations.open().count() == (0 if store.is_settled else 1), store.pk
-        assert (store.slot is None) == (store.status == Status.DELETED)
-        assert (store.deleted_at is not None) == (store.status == Status.DELETED)
-        if store.is_settled:
-            assert helm_processes(store.namespace) == []
-
-
-def check_namespace(admin: KubernetesCluster, store: Store) -> None:
-    found = namespaces_of(admin, store)
-    assert len(found) <= 1, f"{store.pk} has {len(found)} namespaces"
-    if store.namespace_uid:
-        assert {item["metadata"]["uid"] for item in found} <= {store.namespace_uid}
-    if store.status == Status.DELETED:
-        assert not found
-    if store.status == Status.READY:
-        states = list(admin.revisions(RELEASE_NAME, store.namespace).values())
-        # None at all: the test has taken the namespace away.
-        assert states.count("deployed") == bool(states), states
-        assert not PENDING & set(states)
+    said = [
+        violation
+        for violation in invariants.check(platform.admin, settled=settled)
+        if not any(stranger in violation for stranger in platform.strangers)
+    ]
+    said += [
+        f"Helm is at work in {store.namespace}, which is {store.status}."
+        for store in Store.objects.filter(status__in=SETTLED)
+        if helm_processes(store.namespace)
+    ]
+    assert not said, "\n".join(said)
 
 
 def namespaces_of(admin: KubernetesCluster, store: Store) -> list[Object]:

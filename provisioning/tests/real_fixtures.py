@@ -98,12 +98,13 @@ def open_platform(
                     platform = Platform(folder, databases.url_of(name), devcluster, **environment)
                     try:
                         yield platform
+                        platform.kill_all()
+                        check_invariants(platform)
                     finally:
                         platform.kill_all()
                         # Shown by pytest for tests that failed only.
                         print(platform.logs())
                         platform.tidy()
-                    check_invariants(platform)
             finally:
                 databases.drop(name)
 

@@ -105,6 +105,8 @@ class Platform:
             KubernetesCluster.from_kubeconfig(str(path), helm=str(helm), routes_traffic=False)
             for path in (devcluster.portal_kubeconfig, devcluster.kubeconfig)
         )
+        # Of other platforms, whose tests ended badly.
+        self.strangers = {seen.name for seen in self.admin.survey()}
         self.alice, self.bob = (
             User.objects.create_user(name, f"{name}@example.com", max_stores=30)
             for name in ("alice", "bob")

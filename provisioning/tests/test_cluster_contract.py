@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -325,6 +326,20 @@ def test_rights_in_a_namespace_begin_with_the_binding(cluster: Cluster) -> None:
     cluster.apply(manifests.access(store, ACCOUNT))
     assert eventually(lambda: cluster.apply(config_map(store)))
     cluster.delete("Namespace", store.namespace)
+
+
+def test_the_contents_of_a_namespace_are_told_without_what_a_secret_holds(
+    cluster: Cluster, store: Store
+) -> None:
+    cluster.create(manifests.secret(store, "store-db", {"password": "do not tell"}))
+    [secret] = cluster.contents(store.namespace, ("Secret",))
+    assert secret["kind"] == "Secret" and secret["metadata"]["name"] == "store-db"
+    assert datetime.fromisoformat(secret["metadata"]["creationTimestamp"]) <= cluster.now()
+    assert cluster.now() - datetime.now(UTC) < timedelta(seconds=5)
+    assert secret.keys() == {"kind", "metadata"} and "do not tell" not in str(secret)
+    both = cluster.contents(store.namespace, ("RoleBinding", "LimitRange", "Pod"))
+    assert [item["kind"] for item in both] == ["RoleBinding"]
+    assert cluster.contents(store.namespace, ()) == []
 
 
 def test_nothing_can_be_applied_where_there_is_no_namespace(cluster: Cluster) -> None:

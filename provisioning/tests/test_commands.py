@@ -64,6 +64,26 @@ def failed(store: Store) -> Store:
     return store
 
 
+# --- Invariants --------------------------------------------------------------------------
+
+
+def test_check_invariants_ends_well_where_all_is_well(manage, anna):
+    assert manage("check_invariants") == Done(0, "All invariants hold: 1 stores.\n", "")
+    assert manage("check_invariants", "--json").json == []
+
+
+def test_check_invariants_names_what_does_not_hold(manage, anna):
+    Store.objects.update(lease_owner="nobody")
+    done = manage("check_invariants")
+    assert done.code == 1 and "1 violations." in done.err
+    assert done.out.startswith(f"I2: {anna.namespace}: half a lease")
+    assert manage("check_invariants", "--json").json == [done.out.strip()]
+
+
+def test_check_invariants_settled_counts_work_under_way(manage, anna):
+    assert "I7: " in manage("check_invariants", "--settled").out
+
+
 # --- Stores ------------------------------------------------------------------------------
 
 
