@@ -22,7 +22,9 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 # kind: (path of its API group and version, name in the path, lives in a namespace)
 KINDS: dict[str, tuple[str, str, bool]] = {
     "Namespace": ("/api/v1", "namespaces", False),
+    "Node": ("/api/v1", "nodes", False),
     "PersistentVolume": ("/api/v1", "persistentvolumes", False),
+    "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses", False),
     "ConfigMap": ("/api/v1", "configmaps", True),
     "Event": ("/api/v1", "events", True),
     "LimitRange": ("/api/v1", "limitranges", True),
@@ -37,6 +39,7 @@ KINDS: dict[str, tuple[str, str, bool]] = {
     "StatefulSet": ("/apis/apps/v1", "statefulsets", True),
     "CronJob": ("/apis/batch/v1", "cronjobs", True),
     "Job": ("/apis/batch/v1", "jobs", True),
+    "Lease": ("/apis/coordination.k8s.io/v1", "leases", True),
     "Ingress": ("/apis/networking.k8s.io/v1", "ingresses", True),
     "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes", True),
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies", True),

@@ -118,7 +118,14 @@ class Cluster(ABC):
 
     @abstractmethod
     def evidence(self, namespace: str) -> dict[str, Any]:
-        """What diagnosis reads: ``workloads``, ``pods``, ``jobs``, ``claims``, ``events`` (raw objects)."""
+        """What diagnosis reads, as raw objects: ``namespace`` (None for none), ``workloads``, ``pods``,
+        ``jobs``, ``claims``, ``events``, and ``now`` by the cluster's clock.
+
+        Also, where the cluster can say: ``quotas``, ``limits``, ``replicasets``, ``services``,
+        ``nodes``, ``storageclasses``, ``leases`` of its components, ``releases`` (labels of Helm's
+        revisions) and ``logs`` ("pod/container" to the redacted end of what it wrote, of containers
+        that are not well).
+        """
 
     @abstractmethod
     def routes(self, namespace: str) -> list[str]:

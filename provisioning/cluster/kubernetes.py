@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from provisioning.cluster import api, inventory, readiness, watching
+from provisioning.cluster import api, evidence, inventory, readiness, watching
 from provisioning.cluster.api import Api, Conflict, NotFound, path_of
 from provisioning.cluster.base import (
     RELEASE_ANNOTATION,
@@ -215,14 +215,7 @@ class KubernetesCluster(Cluster):
         return readiness.waiting_for(self.workloads(namespace))
 
     def evidence(self, namespace: str) -> dict[str, Any]:
-        return {
-            "workloads": self.all_of("Deployment", namespace)
-            + self.all_of("StatefulSet", namespace),
-            "pods": self.all_of("Pod", namespace),
-            "jobs": self.all_of("Job", namespace),
-            "claims": self.all_of("PersistentVolumeClaim", namespace),
-            "events": self.all_of("Event", namespace),
-        }
+        return evidence.collect(self.api, namespace)
 
     def routes(self, namespace: str) -> list[str]:
         return [

@@ -27,7 +27,7 @@ from provisioning.cluster.base import (
     SeenNamespace,
     no_beat,
 )
-from provisioning.cluster.simulation import charts, course, releases
+from provisioning.cluster.simulation import charts, course, evidence, releases
 from provisioning.cluster.simulation.course import Course
 from provisioning.cluster.simulation.objects import (
     ObjectFile,
@@ -251,17 +251,14 @@ class SimulatedCluster(Cluster):
 
     def evidence(self, namespace: str) -> dict[str, Any]:
         with self.file.reading() as objects:
-            going, now = self.course(objects, namespace), objects.now
-            owners = objects.of_kind(*course.WORKLOADS, "Job", namespace=namespace)
-            return {
-                "workloads": self.all_seen(objects, namespace, course.WORKLOADS),
-                "pods": [pod for each in owners for pod in course.pods_of(each, going, now)],
-                "jobs": self.all_seen(objects, namespace, ("Job",)),
-                "claims": self.all_seen(objects, namespace, ("PersistentVolumeClaim",)),
-                "events": [
-                    event for each in owners for event in course.events_of(each, going, now)
-                ],
-            }
+
+            def seen(*kinds: str) -> list[Manifest]:
+                if "Namespace" in kinds:
+                    found = objects.namespace(namespace)
+                    return [self.seen(objects, found)] if found else []
+                return self.all_seen(objects, namespace, kinds)
+
+            return evidence.collect(objects, namespace, self.course(objects, namespace), seen)
 
     def routes(self, namespace: str) -> list[str]:
         with self.file.reading() as objects:

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import pytest
 
-from provisioning import manifests
+from provisioning import diagnosis, manifests
 from provisioning.cluster.base import RELEASE_ANNOTATION, Change, Cluster, Manifest, Release
 from provisioning.cluster.simulated import SimulatedCluster
 from provisioning.cluster.simulation.releases import History
@@ -620,7 +620,7 @@ def test_the_evidence_is_of_one_namespace_in_kubernetes_own_shapes(
     cluster.ensure_release(release_of(store, chart))
     eventually(lambda: not cluster.not_ready(store.namespace))
     found = cluster.evidence(store.namespace)
-    assert set(found) == {"workloads", "pods", "jobs", "claims", "events"}
+    assert set(found) == EVIDENCE
     assert names_of(found["workloads"]) == {WEB, DATABASE}
     assert {item["kind"] for item in found["workloads"]} == {"Deployment", "StatefulSet"}
     assert names_of(found["jobs"]) == {"store-setup-1"}
@@ -632,7 +632,62 @@ def test_the_evidence_is_of_one_namespace_in_kubernetes_own_shapes(
     setup = next(pod for pod in found["pods"] if pod["status"]["phase"] == "Succeeded")
     assert setup["metadata"]["ownerReferences"][0]["kind"] == "Job"
     with opened(cluster) as other:
-        assert not any(cluster.evidence(other.namespace).values())
+        assert of_the_store(cluster.evidence(other.namespace)) == {}
+
+
+# Of the store; of the cluster as a whole.
+OWN = {
+    "workloads", "pods", "jobs", "claims", "events", "replicasets", "quotas", "limits", "services",
+    "releases", "logs",
+}  # fmt: skip
+EVIDENCE = OWN | {"namespace", "now", "nodes", "storageclasses", "leases"}
+
+
+def of_the_store(evidence: dict[str, Any]) -> dict[str, Any]:
+    """What it says about the store, where it says anything."""
+    return {key: value for key, value in evidence.items() if key in OWN and value}
+
+
+def test_the_evidence_tells_what_the_cluster_has_to_offer_and_what_the_store_may_take(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    for manifest in (manifests.quota(store), manifests.limits(store)):
+        cluster.apply(manifest)
+    eventually(lambda: cluster.evidence(store.namespace)["quotas"][0].get("status", {}).get("used"))
+    cluster.ensure_release(release_of(store, chart))
+    eventually(lambda: cluster.evidence(store.namespace)["replicasets"])
+    found = cluster.evidence(store.namespace)
+    assert found["namespace"]["metadata"]["uid"] == store.namespace_uid
+    assert names_of(found["limits"]) == {"store-limits"}
+    ready = [entry for node in found["nodes"] for entry in node["status"]["conditions"]]
+    assert ("Ready", "True") in {(entry["type"], entry["status"]) for entry in ready}
+    (default,) = (each for each in found["storageclasses"] if is_default(each))
+    assert default["provisioner"] and default["volumeBindingMode"]
+    (newest,) = found["replicasets"]
+    assert newest["metadata"]["ownerReferences"][0]["name"] == WEB
+    assert newest["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "1"
+    assert [each["status"] for each in found["releases"]] == ["deployed"]
+    made = datetime.fromisoformat(found["namespace"]["metadata"]["creationTimestamp"])
+    assert abs((datetime.fromisoformat(found["now"]) - made).total_seconds()) < PATIENCE
+
+
+def is_default(storage_class: Manifest) -> bool:
+    annotations = storage_class["metadata"].get("annotations", {})
+    return annotations.get("storageclass.kubernetes.io/is-default-class") == "true"
+
+
+def test_evidence_about_a_namespace_that_is_not_there_says_so(cluster: Cluster) -> None:
+    found = cluster.evidence("store-none-000000")
+    assert found["namespace"] is None
+    assert of_the_store(found) == {}
+
+
+def test_a_store_that_is_all_up_has_no_diagnosis(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    cluster.ensure_release(release_of(store, chart))
+    eventually(lambda: not cluster.not_ready(store.namespace))
+    assert diagnosis.diagnose(cluster.evidence(store.namespace)) is None
 
 
 def names_of(items: list[Manifest]) -> set[str]:
@@ -690,7 +745,7 @@ def test_a_deleted_namespace_is_terminating_first_and_takes_everything_with_it(
     assert cluster.get("Namespace", store.namespace) is None
     assert store.namespace not in {one.name for one in cluster.survey()}
     assert side.revisions(store.namespace) == {}
-    assert not any(cluster.evidence(store.namespace).values())
+    assert of_the_store(cluster.evidence(store.namespace)) == {}
     for kind, name in (
         ("Secret", "store-db"),
         ("Deployment", WEB),
