@@ -141,7 +141,7 @@ SENTENCES: dict[str, Any] = {
         "have to add one, and the store goes on by itself then."
     ),
     "volume-slow": _(
-        "The disk %(name)s was asked for %(minutes)s minutes ago and the cluster has not made it. "
+        "The disk %(name)s was asked for a while ago and the cluster has not made it. "
         "It is not your store; it goes on by itself as soon as the disk is there."
     ),
     "no-matching-node": _(

@@ -43,7 +43,7 @@ def refusals(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
     for event in items(evidence, "events"):
         if event.get("reason") == "FailedCreate" and subject(event) in empty:
             text = (event.get("message") or "").strip()
-            yield subject(event)[1], text, event_line(evidence, event)
+            yield subject(event)[1], text, event_line(event)
 
 
 def owners(evidence: Evidence) -> list[Object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from provisioning.cluster.readiness import condition, made_by_cron
-from provisioning.diagnosis.facts import age, items, name_of, pods_at_work, seconds_since
+from provisioning.diagnosis.facts import age, clock, items, name_of, pods_at_work, seconds_since
 from provisioning.diagnosis.finding import Diagnosis, Evidence, Object
 from provisioning.diagnosis.release import quoted, said
 from stores.messages import Message
@@ -22,21 +22,21 @@ UNREACHABLE = re.compile(
 )
 
 
-def lease_expired(evidence: Evidence, component: str) -> float:
-    """Seconds for which the component that holds that lease has not renewed it; 0 if it has."""
+def lease_line(evidence: Evidence, component: str) -> str:
+    """That whoever holds the component's lease has stopped renewing it; empty if it has not."""
     for lease in items(evidence, "leases"):
         spec = lease.get("spec", {})
         seconds = seconds_since(evidence, spec.get("renewTime"))
         if name_of(lease) == component and seconds > spec.get("leaseDurationSeconds", 15) * 2:
-            return seconds
-    return 0.0
+            return f"Lease {component}: not renewed since {clock(spec.get('renewTime'))}"
+    return ""
 
 
 def controllers_silent(evidence: Evidence) -> Diagnosis | None:
     """What was asked for has not even been looked at."""
     lines = [line for item in overlooked(evidence) if (line := overlooked_line(evidence, item))]
-    if seconds := lease_expired(evidence, "kube-controller-manager"):
-        lines.append(f"Lease kube-controller-manager: not renewed for {seconds:.0f} s")
+    if line := lease_line(evidence, "kube-controller-manager"):
+        lines.append(line)
     if lines:
         return Diagnosis(Message("controllers-silent"), "cluster", "platform", "", tuple(lines))
     return None
@@ -67,7 +67,7 @@ def overlooked_line(evidence: Evidence, item: Object) -> str:
     seconds = seconds_since(evidence, changed_at(item))
     if seen or seconds <= SILENT_SECONDS:
         return ""
-    return f"{kind} {name_of(item)}: not looked at by the cluster for {seconds:.0f} s"
+    return f"{kind} {name_of(item)}: not looked at by the cluster since {clock(changed_at(item))}"
 
 
 def changed_at(item: Object) -> str:
@@ -83,11 +83,11 @@ def scheduler_silent(evidence: Evidence) -> Diagnosis | None:
             entry.get("type") == "PodScheduled"
             for entry in pod.get("status", {}).get("conditions") or ()
         )
-        if not looked_at and (seconds := age(evidence, pod)) > SILENT_SECONDS:
-            line = f"Pod {name_of(pod)}: no machine has been looked for in {seconds:.0f} s"
+        if not looked_at and age(evidence, pod) > SILENT_SECONDS:
+            made = clock(pod["metadata"]["creationTimestamp"])
+            line = f"Pod {name_of(pod)}: made at {made}, and no machine was looked for"
             return Diagnosis(Message("scheduler-silent"), "cluster", "platform", "", (line,))
-    if seconds := lease_expired(evidence, "kube-scheduler"):
-        line = f"Lease kube-scheduler: not renewed for {seconds:.0f} s"
+    if line := lease_line(evidence, "kube-scheduler"):
         return Diagnosis(Message("scheduler-silent"), "cluster", "platform", "", (line,))
     return None
 

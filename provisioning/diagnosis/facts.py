@@ -36,6 +36,12 @@ def seconds_since(evidence: Evidence, stamp: str | None) -> float:
     return (now - then).total_seconds() if now and then else 0.0
 
 
+def clock(stamp: str | None) -> str:
+    """The time of day, in UTC. Lines name it, not an age: read again, they are then the same."""
+    moment = when(stamp)
+    return f"{moment.astimezone(UTC):%H:%M:%S}" if moment else "an unknown time"
+
+
 def age(evidence: Evidence, item: Object) -> float:
     return seconds_since(evidence, item["metadata"].get("creationTimestamp"))
 
@@ -135,7 +141,7 @@ def events_about(evidence: Evidence, kind: str, name: str) -> tuple[str, ...]:
         if event.get("type") != "Normal" and subject(event) == (kind, name)
     ]
     about.sort(key=last_seen)
-    return tuple(event_line(evidence, event) for event in about[-EVENT_LINES:])
+    return tuple(event_line(event) for event in about[-EVENT_LINES:])
 
 
 def subject(event: Object) -> tuple[str, str]:
@@ -158,11 +164,9 @@ def last_seen(event: Object) -> str:
     )
 
 
-def event_line(evidence: Evidence, event: Object) -> str:
+def event_line(event: Object) -> str:
     kind, name = subject(event)
-    ago = seconds_since(evidence, last_seen(event))
-    seen = f"{count(event)} times, " if count(event) > 1 else ""
-    return (
-        f"Event {event.get('reason', '')} of {kind} {name} ({seen}{max(0, round(ago))} s before): "
-        f"{(event.get('message') or '').strip()}"
-    )
+    at = f" at {clock(last_seen(event))}"
+    times = f", {count(event)} times" if count(event) > 1 else ""
+    text = (event.get("message") or "").strip()
+    return f"Event {event.get('reason', '')} of {kind} {name}{at}{times}: {text}"

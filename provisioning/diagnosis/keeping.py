@@ -14,6 +14,7 @@ from provisioning.diagnosis.facts import (
     last_end,
     last_seen,
     name_of,
+    seconds_since,
     waiting,
 )
 from provisioning.diagnosis.finding import Evidence, Object
@@ -134,4 +135,5 @@ def event_lines(evidence: Evidence) -> Iterator[str]:
     events = sorted(items(evidence, "events"), key=last_seen, reverse=True)
     events.sort(key=lambda event: event.get("type") == "Normal")
     for event in events[:MOST_EVENTS]:
-        yield event_line(evidence, event)
+        ago = max(0.0, seconds_since(evidence, last_seen(event)))
+        yield f"{ago:.0f} s before: {event_line(event)}"

@@ -6,7 +6,7 @@ import re
 
 from provisioning.cluster.readiness import condition
 from provisioning.diagnosis.control_plane import SILENT_SECONDS
-from provisioning.diagnosis.facts import name_of, seconds_since
+from provisioning.diagnosis.facts import clock, name_of, seconds_since
 from provisioning.diagnosis.finding import Diagnosis, Evidence, Object
 from stores.messages import Message
 
@@ -69,9 +69,9 @@ def stuck_on(texts: dict[str, str]) -> Message:
 def removal_silent(evidence: Evidence) -> Diagnosis | None:
     """Nothing is said about why: then nobody is at it."""
     namespace = leaving(evidence)
-    seconds = seconds_leaving(evidence)
     conditions = (namespace or {}).get("status", {}).get("conditions")
-    if namespace and not conditions and seconds > SILENT_SECONDS:
-        line = f"Namespace {name_of(namespace)}: not looked at by the cluster for {seconds:.0f} s"
+    if namespace and not conditions and seconds_leaving(evidence) > SILENT_SECONDS:
+        asked = clock(namespace["metadata"]["deletionTimestamp"])
+        line = f"Namespace {name_of(namespace)}: not looked at by the cluster since {asked}"
         return Diagnosis(Message("controllers-silent"), "cluster", "platform", "", (line,))
     return None

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 
 from provisioning.diagnosis.admission import WEBHOOK, all_refusals
-from provisioning.diagnosis.facts import age, items, when
+from provisioning.diagnosis.facts import age, clock, items, seconds_since
 from provisioning.diagnosis.finding import Diagnosis, Evidence, Object
 from stores.messages import Message
 
@@ -85,25 +85,21 @@ def release_locked(evidence: Evidence) -> Diagnosis | None:
     if "another operation" in text and "in progress" in text:
         return Diagnosis(Message("release-locked"), "portal", "nobody", "", quoted(evidence))
     for release in items(evidence, "releases")[-1:]:
-        seconds = seconds_since_changed(evidence, release)
-        if release.get("status") in UNFINISHED and seconds > ABANDONED_SECONDS:
+        changed = changed_at(release)
+        left_alone = seconds_since(evidence, changed) > ABANDONED_SECONDS
+        if release.get("status") in UNFINISHED and left_alone:
             line = (
                 f"Release {release.get('name')}, revision {release.get('version')}: "
-                f"{release['status']} for {seconds:.0f} s"
+                f"{release['status']} since {clock(changed)}"
             )
             return Diagnosis(Message("release-locked"), "portal", "nobody", "", (line,))
     return None
 
 
-def seconds_since_changed(evidence: Evidence, release: Object) -> float:
-    """Helm writes the time of its last change as a label, in seconds since 1970."""
-    changed, now = (
-        str(release.get("modifiedAt") or release.get("createdAt") or ""),
-        evidence.get("now"),
-    )
-    if not changed.isdigit() or (moment := when(now)) is None:
-        return 0.0
-    return (moment - datetime.fromtimestamp(int(changed), UTC)).total_seconds()
+def changed_at(release: Object) -> str:
+    """Helm writes the time of its last change as a label, in seconds since 1970; empty for none."""
+    seconds = str(release.get("modifiedAt") or release.get("createdAt") or "")
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat() if seconds.isdigit() else ""
 
 
 def rights_revoked(evidence: Evidence) -> Diagnosis | None:

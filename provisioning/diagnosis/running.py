@@ -6,6 +6,7 @@ import re
 
 from provisioning.cluster.readiness import condition, made_by_cron
 from provisioning.diagnosis.facts import (
+    clock,
     containers,
     count,
     events_about,
@@ -193,7 +194,7 @@ def probe_fails(evidence: Evidence) -> Diagnosis | None:
         event = unhealthy(evidence, name_of(pod))
         asked = event is not None and (count(event) >= ENOUGH_PROBES or seconds >= PROBE_SECONDS)
         if asked or seconds >= SILENT_SECONDS:
-            return does_not_answer(evidence, pod, container, event, seconds)
+            return does_not_answer(evidence, pod, container, event)
     return None
 
 
@@ -205,10 +206,11 @@ def unhealthy(evidence: Evidence, pod: str) -> Object | None:
 
 
 def does_not_answer(
-    evidence: Evidence, pod: Object, container: Object, event: Object | None, seconds: float
+    evidence: Evidence, pod: Object, container: Object, event: Object | None
 ) -> Diagnosis:
     reason = (event or {}).get("message") or "it says nothing"
-    state = f"running for {seconds:.0f} s and not ready"
+    started = clock(container["state"]["running"].get("startedAt"))
+    state = f"running since {started} and not ready"
     return Diagnosis(
         Message("probe-fails", {"name": name_of(pod), "reason": reason}),
         "workload",

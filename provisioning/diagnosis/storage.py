@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioning.diagnosis.facts import age, events_about, items, name_of
+from provisioning.diagnosis.facts import age, clock, events_about, items, name_of
 from provisioning.diagnosis.finding import Diagnosis, Evidence, Object
 from stores.messages import Message
 
@@ -76,12 +76,12 @@ def volume_refused(evidence: Evidence) -> Diagnosis | None:
 def volume_slow(evidence: Evidence) -> Diagnosis | None:
     """Asked for long ago, and whoever makes disks says nothing."""
     for claim in pending(evidence):
-        seconds = age(evidence, claim)
-        if seconds > SLOW_SECONDS and not waits_for_a_pod(evidence, claim):
+        if age(evidence, claim) > SLOW_SECONDS and not waits_for_a_pod(evidence, claim):
             name = name_of(claim)
             made_by = (class_of(evidence, claim) or {}).get("provisioner", "unknown")
-            line = f"Disk {name}: asked for {seconds:.0f} s ago, to be made by {made_by}"
-            cause = Message("volume-slow", {"name": name, "minutes": f"{seconds / 60:.0f}"})
+            asked = clock(claim["metadata"]["creationTimestamp"])
+            line = f"Disk {name}: asked for at {asked}, to be made by {made_by}"
+            cause = Message("volume-slow", {"name": name})
             lines = (line, *events_of(evidence, claim))
             return Diagnosis(cause, "cluster", "platform", "", lines)
     return None
