@@ -13,7 +13,10 @@ from stores.models import Store
 
 @dataclass(frozen=True)
 class Action:
-    """``why_not`` is empty where the action is possible. ``confirmed``: on a page of its own."""
+    """``why_not`` is empty where the action is possible. ``confirmed``: on a page of its own.
+
+    ``tone`` is a class of Bootstrap's buttons, or of ours.
+    """
 
     code: str
     label: str
@@ -22,9 +25,12 @@ class Action:
     url: str
     why_not: str
     confirmed: bool = False
+    tone: str = "quiet"
 
 
 def actions(store: Store) -> list[Action]:
+    if store.status == Status.CLOSING:
+        return [undo(store), delete_now(store)]
     return [retry(store), refresh(store), delete(store)]
 
 
@@ -46,6 +52,7 @@ def retry(store: Store) -> Action:
         ""
         if possible(store, Status.REQUESTED)
         else _("Only a failed store can be retried; this one is %s.") % now(store),
+        tone="primary",
     )
 
 
@@ -71,8 +78,37 @@ def delete(store: Store) -> Action:
         reverse("store-delete", args=[store.pk]),
         "" if possible(store, Status.DELETING) else _("This store is already %s.") % gone(store),
         confirmed=True,
+        tone="danger-quiet",
+    )
+
+
+def undo(store: Store) -> Action:
+    """Of a store that is being closed; others have nothing to undo."""
+    return Action(
+        "undo",
+        _("Keep the store"),
+        "arrow-counterclockwise",
+        _("Sets the shop up again around its data, at the same address."),
+        reverse("store-undo", args=[store.pk]),
+        "",
+        tone="primary",
+    )
+
+
+def delete_now(store: Store) -> Action:
+    """Confirmed already, when the deletion was asked for."""
+    return Action(
+        "delete-now",
+        _("Delete now"),
+        "trash3",
+        _("Does not wait for the time to run out: everything is destroyed at once."),
+        reverse("store-delete-now", args=[store.pk]),
+        "",
+        tone="danger-quiet",
     )
 
 
 def gone(store: Store) -> str:
-    return _("deleted") if store.status == Status.DELETED else _("being deleted")
+    """Of a store that is on its way out."""
+    words = {Status.CLOSING: _("being closed"), Status.DELETED: _("deleted")}
+    return words.get(Status(store.status), _("being deleted"))

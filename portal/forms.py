@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 
 from stores import names, plans
@@ -91,10 +92,24 @@ class DeleteForm(forms.Form):
             }
         ),
     )
+    at_once = forms.BooleanField(
+        label="Delete at once, without the grace period",
+        required=False,
+        widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
+    )
 
     def __init__(self, store: Store, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.store = store
+
+    @property
+    def grace_seconds(self) -> int:
+        """How long the store can be had back; 0 for not at all."""
+        return max(settings.GRACE_SECONDS, 0)
+
+    @property
+    def goes_at_once(self) -> bool:
+        return self.grace_seconds == 0 or self.cleaned_data["at_once"]
 
     def clean_name(self) -> str:
         typed: str = self.cleaned_data["name"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from stores import messages
 from stores.audit import AuditEvent
+from stores.lifecycle import Status
 from stores.models import Store, User
 
 NEWEST = 50
@@ -18,14 +21,19 @@ SENTENCES = {
     "store.ask_create": gettext_lazy("asked for this store"),
     "store.ask_retry": gettext_lazy("asked to try again"),
     "store.ask_refresh": gettext_lazy("asked for a refresh"),
+    "store.ask_repair": gettext_lazy("began a repair"),
     "store.ask_delete": gettext_lazy("asked to delete the store"),
+    "store.ask_undo": gettext_lazy("asked to keep the store after all"),
+    "store.skip_grace": gettext_lazy("asked to delete it at once"),
+    "store.release_slot": gettext_lazy("gave the place in the quota back"),
     "store.provisioning": gettext_lazy("began to set the store up"),
     "store.ready": gettext_lazy("found the store ready"),
     "store.failed": gettext_lazy("could not finish"),
+    "store.deleting": gettext_lazy("began to destroy it"),
     "store.deleted": gettext_lazy("removed everything"),
 }
 # Steps of the lifecycle that go with one of the requests above: the request says it better.
-IMPLIED = ("store.requested", "store.updating", "store.deleting")
+IMPLIED = ("store.requested", "store.updating", "store.closing", "store.deleting")
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,9 @@ class Entry:
 
 def history(store: Store, reader: User) -> list[Entry]:
     """Newest first."""
-    events = store.audit_events.exclude(action__in=IMPLIED)[:NEWEST]
+    # At the end of a grace period nobody asks any more.
+    by_itself = Q(action="store.deleting", actor=None, details__from=Status.CLOSING)
+    events = store.audit_events.filter(~Q(action__in=IMPLIED) | by_itself)[:NEWEST]
     return [entry(event, reader) for event in events]
 
 
@@ -47,8 +57,14 @@ def entry(event: AuditEvent, reader: User) -> Entry:
         at=event.at,
         who=who(event, reader),
         what=str(SENTENCES.get(event.action, readable(event.action))),
-        detail=messages.sentence(event.details.get("message", {})),
+        detail=detail(event.details),
     )
+
+
+def detail(details: dict[str, Any]) -> str:
+    """What was said with it: the cause, what was found, or a person's reason."""
+    told = [details.get("message", {}), *details.get("findings", ())]
+    return " ".join(filter(None, [*map(messages.sentence, told), details.get("reason", "")]))
 
 
 def who(event: AuditEvent, reader: User) -> str:

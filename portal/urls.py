@@ -26,6 +26,8 @@ urlpatterns = [
     path("stores/<uuid:store_id>/retry/", views.store_retry, name="store-retry"),
     path("stores/<uuid:store_id>/refresh/", views.store_refresh, name="store-refresh"),
     path("stores/<uuid:store_id>/delete/", views.store_delete, name="store-delete"),
+    path("stores/<uuid:store_id>/delete/now/", views.store_delete_now, name="store-delete-now"),
+    path("stores/<uuid:store_id>/undo/", views.store_undo, name="store-undo"),
     path("admin/", admin.site.urls),
 ]
 

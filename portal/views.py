@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,11 +19,12 @@ from portal.access import actor_of, own_store, signed_in
 from portal.actions import actions, gone
 from portal.forms import DeleteForm, StoreForm
 from portal.history import history
+from portal.templatetags.storeyard import length_in_words
 from portal.timeline import timeline
 from stores import names, services
 from stores.actor import Actor
 from stores.errors import QuotaExceeded, Refused, StaleStore
-from stores.lifecycle import Status
+from stores.lifecycle import GOING, Status
 from stores.models import Store, User
 from stores.plans import PLANS
 
@@ -209,14 +211,36 @@ def refusal_of(verb: Callable[..., None], store: Store, actor: Actor) -> str:
 @signed_in
 def store_delete(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = own_store(request, store_id)
-    if store.status in (Status.DELETING, Status.DELETED):
+    if store.status in GOING or store.status == Status.DELETED:
         messages.info(request, _("This store is already %s.") % gone(store))
         return redirect(store)
     form = DeleteForm(store, request.POST if request.method == "POST" else None)
     if form.is_valid():
-        return done(request, store, services.delete_store, _("The store is being deleted."))
+        verb = partial(services.delete_store, now=form.cleaned_data["at_once"])
+        return done(request, store, verb, promise_of_deletion(at_once=form.goes_at_once))
     return render(
         request,
         "stores/delete.html",
         {"store": store, "form": form, "hold_days": settings.ADDRESS_HOLD_DAYS},
     )
+
+
+def promise_of_deletion(*, at_once: bool) -> str:
+    if at_once:
+        return _("The store is being deleted.")
+    grace = length_in_words(settings.GRACE_SECONDS)
+    return _("The shop is being closed. For %s you can have it back.") % grace
+
+
+@require_POST
+@signed_in
+def store_delete_now(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = own_store(request, store_id)
+    return done(request, store, services.skip_grace, _("The store is being deleted."))
+
+
+@require_POST
+@signed_in
+def store_undo(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = own_store(request, store_id)
+    return done(request, store, services.undo_delete, _("You keep it: the shop is set up again."))

@@ -38,12 +38,17 @@ function since(moment) {
   return Math.max(0, Math.floor((Date.now() - new Date(moment)) / 1000));
 }
 
+function left(moment) {
+  return Math.max(0, Math.ceil((new Date(moment) - Date.now()) / 1000));
+}
+
 function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
 function tick() {
   for (const time of document.querySelectorAll("time[data-ago]")) say(time, ago(since(time.dateTime)));
+  for (const time of document.querySelectorAll("time[data-until]")) say(time, duration(left(time.dateTime)));
   for (const span of document.querySelectorAll("[data-started]")) say(span, duration(since(span.dataset.started)));
 }
 

@@ -153,6 +153,12 @@ def delete_store(store: Store, *, actor: Actor, now: bool = False) -> None:
 
 def skip_grace(store: Store, *, actor: Actor) -> None:
     """Do not wait for the end of the grace period. The deletion's operation goes on."""
+    store.refresh_from_db()
+    if store.status != Status.CLOSING:
+        raise IllegalTransition(
+            "Only a store that is being closed already can be deleted at once; this one is "
+            f"{store.get_status_display().lower()}."
+        )
     with transaction.atomic():
         store.move_to(Status.DELETING, actor=actor, closes_at=None, **AFRESH)
         AuditEvent.record("store.skip_grace", actor=actor, store=store)

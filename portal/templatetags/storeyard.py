@@ -85,6 +85,27 @@ def duration(length: timedelta | None) -> str:
 
 
 @register.filter
+def until(moment: datetime) -> SafeString:
+    """How long it is until then; storeyard.js counts it down."""
+    left = max(moment - timezone.now(), timedelta())
+    return format_html(
+        '<time datetime="{}" title="{}" data-until>{}</time>',
+        moment.isoformat(timespec="seconds"),
+        moment.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        duration(timedelta(seconds=int(left.total_seconds()))),
+    )
+
+
+@register.filter
+def length_in_words(seconds: float) -> str:
+    """Of a setting: whole minutes where it is some."""
+    if seconds < 120:
+        return ngettext("%d second", "%d seconds", int(seconds)) % int(seconds)
+    minutes = round(seconds / 60)
+    return ngettext("%d minute", "%d minutes", minutes) % minutes
+
+
+@register.filter
 def current_step(store: Store) -> str:
     """The last step begun of the open operation (prefetched by the list); empty for none."""
     for operation in store.open_operations:

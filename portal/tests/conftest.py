@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from django.db.models.functions import Now
-from django.test import Client
+from django.test import Client, override_settings
 
 from stores.actor import SYSTEM, Actor
 from stores.lifecycle import Status
@@ -22,7 +22,7 @@ ROUTE_TO = {
     Status.READY: (Status.PROVISIONING, Status.READY),
     Status.UPDATING: (Status.PROVISIONING, Status.READY, Status.UPDATING),
     Status.FAILED: (Status.PROVISIONING, Status.FAILED),
-    Status.CLOSING: (Status.PROVISIONING, Status.READY, Status.CLOSING),
+    Status.CLOSING: (Status.PROVISIONING, Status.READY),
     Status.DELETING: (Status.PROVISIONING, Status.READY),
     Status.DELETED: (Status.PROVISIONING, Status.READY),
 }
@@ -63,8 +63,11 @@ def make_store(alice: User) -> Callable[..., Store]:
         if status in (Status.PROVISIONING, Status.UPDATING):
             Operation.objects.filter(store=store).update(finished_at=None, outcome="")
             step(store, "wait_until_running", "waiting", WAITING)
+        if status == Status.CLOSING:
+            with override_settings(GRACE_SECONDS=600):
+                delete_store(store, actor=actor)
         if status in (Status.DELETING, Status.DELETED):
-            delete_store(store, actor=actor)
+            delete_store(store, actor=actor, now=True)
             store.refresh_from_db()
         if status == Status.DELETED:
             finish(store, "succeeded")

@@ -32,6 +32,7 @@ def interval(html: str) -> str:
         ("requested", "1s"),
         ("provisioning", "1s"),
         ("updating", "1s"),
+        ("closing", "1s"),
         ("deleting", "1s"),
         ("ready", "3s"),
         ("failed", "3s"),

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from portal.tests.conftest import FAILURE, browser_of
-from stores.actor import Actor
+from stores.actor import SYSTEM, Actor
 from stores.lifecycle import Status
 from stores.models import Store, User
 from stores.services import refresh_store
@@ -158,6 +158,7 @@ def test_a_failure_is_said_prominently_and_can_be_retried(at_alice, make_store):
         ("ready", {"refresh", "delete"}),
         ("updating", {"delete"}),
         ("failed", {"retry", "delete"}),
+        ("closing", {"undo", "delete-now"}),
         ("deleting", set()),
         ("deleted", set()),
     ],
@@ -167,8 +168,12 @@ def test_a_button_is_there_only_while_it_works_and_else_says_why(
 ):
     page = read(at_alice, make_store(status).get_absolute_url())
     assert {
-        code for code in ("retry", "refresh", "delete") if f'id="do-{code}"' in page
+        code
+        for code in ("retry", "refresh", "delete", "undo", "delete-now")
+        if f'id="do-{code}"' in page
     } == possible
+    if status == "closing":
+        return
     assert page.count("disabled aria-describedby") == 3 - len(possible)
     if "retry" not in possible:
         assert "Only a failed store can be retried; this one is " in page
@@ -233,6 +238,83 @@ def test_somebody_faster_is_no_server_error(at_alice, store, monkeypatch):
     monkeypatch.setattr(Store, "move_to", late)
     response = at_alice.post(reverse("store-refresh", args=[store.pk]), follow=True)
     assert "The store changed at the same moment" in response.content.decode()
+
+
+@pytest.fixture
+def grace(settings) -> None:
+    settings.GRACE_SECONDS = 600
+
+
+def test_the_delete_page_says_how_long_it_can_be_undone(at_alice, store, grace):
+    page = read(at_alice, reverse("store-delete", args=[store.pk]))
+    assert "closed, for 10 minutes" in page
+    assert 'type="checkbox" name="at_once"' in page and "checked" not in page
+
+
+def test_without_a_grace_period_the_delete_page_promises_none(at_alice, store):
+    page = read(at_alice, reverse("store-delete", args=[store.pk]))
+    assert "closed, for" not in page and "at_once" not in page
+
+
+def test_deleting_closes_the_shop_first(at_alice, store, grace):
+    url = reverse("store-delete", args=[store.pk])
+    page = at_alice.post(url, {"name": store.name}, follow=True).content.decode()
+    assert "For 10 minutes you can have it back." in page
+    store.refresh_from_db()
+    assert store.status == "closing"
+    assert f'datetime="{store.closes_at.isoformat(timespec="seconds")}"' in page
+    assert "data-until>9 min 59 s</time>" in page or "data-until>10 min 0 s</time>" in page
+    assert {code for code in ("undo", "delete-now", "delete") if f'id="do-{code}"' in page} == {
+        "undo",
+        "delete-now",
+    }
+    again = at_alice.post(url, {"name": store.name}, follow=True).content.decode()
+    assert "This store is already being closed." in again
+
+
+def test_the_grace_period_can_be_left_out(at_alice, store, grace):
+    url = reverse("store-delete", args=[store.pk])
+    page = at_alice.post(url, {"name": store.name, "at_once": "on"}, follow=True)
+    assert "The store is being deleted." in page.content.decode()
+    store.refresh_from_db()
+    assert store.status == "deleting"
+
+
+def test_a_store_that_is_being_closed_can_be_kept(at_alice, make_store):
+    store = make_store("closing")
+    page = at_alice.post(reverse("store-undo", args=[store.pk]), follow=True).content.decode()
+    assert (
+        "You keep it" in page and "<strong>You</strong> asked to keep the store after all" in page
+    )
+    store.refresh_from_db()
+    assert (store.status, store.closes_at) == ("requested", None)
+
+
+def test_a_store_that_is_being_closed_can_be_deleted_now(at_alice, make_store):
+    store = make_store("closing")
+    page = at_alice.post(reverse("store-delete-now", args=[store.pk]), follow=True)
+    assert "<strong>You</strong> asked to delete it at once" in page.content.decode()
+    store.refresh_from_db()
+    assert (store.status, store.operations.filter(kind="delete").count()) == ("deleting", 1)
+
+
+@pytest.mark.parametrize("verb", ["store-undo", "store-delete-now"])
+@pytest.mark.parametrize("status", ["requested", "ready", "failed", "deleting", "deleted"])
+def test_only_a_store_that_is_being_closed_can_be_kept_or_deleted_without_confirming(
+    verb, status, at_alice, make_store
+):
+    store = make_store(status)
+    page = at_alice.post(reverse(verb, args=[store.pk]), follow=True).content.decode()
+    assert "Only a store that is being closed" in page
+    store.refresh_from_db()
+    assert store.status == status
+
+
+def test_the_end_of_a_grace_period_is_in_the_history(at_alice, make_store):
+    store = make_store("closing")
+    store.move_to(Status.DELETING, actor=SYSTEM, closes_at=None)
+    page = read(at_alice, store.get_absolute_url())
+    assert "<strong>Storeyard</strong> began to destroy it" in page
 
 
 def test_deleting_lists_what_goes_and_asks_for_the_name(at_alice, store):
