@@ -10,8 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
+from django.db import transaction
+from django.db.models import F
 
 from provisioning import manifests, receipts, storefront
 from provisioning.cluster import readiness
@@ -158,9 +161,7 @@ def take_inventory(work: Work) -> None:
     if work.operation is None or work.operation.inventory or not uid:
         return
     found = work.cluster.inventory(work.store.namespace, uid)
-    work.lease.renew()
-    Operation.objects.filter(pk=work.operation.pk).update(inventory=found)
-    work.operation.inventory = found
+    keep(work, work.operation, inventory=found)
 
 
 def uninstall_release(work: Work) -> Message | None:
@@ -209,10 +210,16 @@ def wait_until_gone(work: Work) -> None:
 
 def write_receipt(work: Work, operation: Operation) -> None:
     """Ask for every item of the inventory by name and uid; the proof is kept with the deletion."""
-    receipt = receipts.of(operation.inventory, work.cluster)
-    work.lease.renew()
-    Operation.objects.filter(pk=operation.pk).update(receipt=receipt)
-    operation.receipt = receipt
+    keep(work, operation, receipt=receipts.of(operation.inventory, work.cluster))
+
+
+def keep(work: Work, operation: Operation, **fields: Any) -> None:
+    """Write fields of the operation down, if the store is still ours."""
+    with transaction.atomic():
+        work.lease.touch(revision=F("revision") + 1)
+        Operation.objects.filter(pk=operation.pk).update(**fields)
+    for name, value in fields.items():
+        setattr(operation, name, value)
 
 
 PROVISION: tuple[Step, ...] = (

@@ -160,7 +160,7 @@ class SimulatedCluster(Cluster):
 
     def release_volume(self, objects: Objects, claim: Stored, claim_gone_at: float) -> None:
         volume = objects.find("PersistentVolume", course.volume_name(claim))
-        if volume:
+        if volume and not inventory.is_retained(volume.body):
             volume.expires = claim_gone_at + self.terminating_seconds * VOLUME_SHARE
             objects.save(volume)
 

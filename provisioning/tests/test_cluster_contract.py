@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,6 +52,12 @@ class Side(Protocol):
     def leave_release(self, namespace: str, status: str) -> None:
         """As a killed Helm would."""
 
+    def retain(self, volume: str) -> None:
+        """As if its storage class kept disks."""
+
+    def discard(self, volume: str) -> None:
+        """What an administrator does with such a disk in the end."""
+
 
 class Simulated:
     def __init__(self, path: Path) -> None:
@@ -70,6 +77,16 @@ class Simulated:
 
     def leave_release(self, namespace: str, status: str) -> None:
         self.cluster.leave_release(namespace, RELEASE, status)
+
+    def retain(self, volume: str) -> None:
+        with self.cluster.file.writing() as objects:
+            found = objects.find("PersistentVolume", volume)
+            found.body["spec"]["persistentVolumeReclaimPolicy"] = "Retain"
+            objects.save(found)
+
+    def discard(self, volume: str) -> None:
+        with self.cluster.file.writing() as objects:
+            objects.remove(objects.find("PersistentVolume", volume))
 
 
 class Real:
@@ -121,6 +138,13 @@ class Real:
             "apply", "--server-side", "--force-conflicts", "-f-", input=json.dumps(left)
         )
 
+    def retain(self, volume: str) -> None:
+        policy = {"spec": {"persistentVolumeReclaimPolicy": "Retain"}}
+        self.devcluster.kubectl("patch", "persistentvolume", volume, "--patch", json.dumps(policy))
+
+    def discard(self, volume: str) -> None:
+        self.devcluster.kubectl("delete", "persistentvolume", volume, "--wait=false")
+
 
 def unpacked(text: str) -> Any:
     """Helm's record: JSON, gzipped, base64; and base64 once more, as everything in a Secret."""
@@ -152,12 +176,14 @@ def store(cluster: Cluster) -> Iterator[Store]:
 
 
 @contextmanager
-def opened(cluster: Cluster) -> Iterator[Store]:
+def opened(cluster: Cluster, *, bound: bool = True) -> Iterator[Store]:
+    """``bound``: with our rights in its namespace."""
     store = new_store()
     store.namespace_uid = cluster.apply(manifests.namespace(store))["metadata"]["uid"]
-    cluster.apply(manifests.access(store, ACCOUNT))
-    # The binding takes a moment to be known.
-    eventually(lambda: cluster.get("Secret", "none", store.namespace) is None)
+    if bound:
+        cluster.apply(manifests.access(store, ACCOUNT))
+        # The binding takes a moment to be known.
+        eventually(lambda: cluster.get("Secret", "none", store.namespace) is None)
     yield store
     cluster.delete("Namespace", store.namespace)
 
@@ -436,6 +462,15 @@ metadata:
 spec:
   template: {{- include "pod" (dict "root" . "app" "setup") | nindent 4 }}
       restartPolicy: Never
+{{- with .Values.exposure }}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: {{ $.Release.Name }}-web
+  {{- include "metadata" $ }}
+spec: {defaultBackend: {service: {name: {{ $.Release.Name }}-web, port: {number: 80}}}}
+{{- end }}
 """
 
 
@@ -444,6 +479,12 @@ def release_of(
 ) -> Release:
     values = {"commonLabels": manifests.labels(store), "color": color}
     return Release(RELEASE, store.namespace, chart, "0.1.0", values, may_start_over)
+
+
+def exposed(store: Store, chart: Path) -> Release:
+    """With an address that leads to it."""
+    release = release_of(store, chart)
+    return replace(release, values={**release.values, "exposure": {"type": "ingress"}})
 
 
 def no_helm() -> None:
@@ -752,6 +793,75 @@ def test_a_deleted_namespace_is_terminating_first_and_takes_everything_with_it(
         ("PersistentVolumeClaim", CLAIMS[1]),
     ):
         assert not side.exists(kind, name, store.namespace)
+
+
+def test_the_inventory_names_everything_of_a_store(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    cluster.create(manifests.secret(store, "store-db", {"password": "one"}))
+    cluster.ensure_release(exposed(store, chart))
+    eventually(lambda: not cluster.not_ready(store.namespace))
+    found = cluster.inventory(store.namespace, store.namespace_uid)
+    assert {
+        ("Namespace", store.namespace),
+        ("Deployment", WEB),
+        ("StatefulSet", DATABASE),
+        ("Job", "store-setup-1"),
+        ("Service", WEB),
+        ("Ingress", WEB),
+        ("Secret", "store-db"),
+        ("Secret", "sh.helm.release.v1.store.v1"),
+        *(("PersistentVolumeClaim", claim) for claim in CLAIMS),
+    } <= {(item["kind"], item["name"]) for item in found}
+    volumes = [item for item in found if item["kind"] == "PersistentVolume"]
+    assert {item["claim"] for item in volumes} == set(CLAIMS)
+    assert {item["reclaim"] for item in volumes} == {"Delete"}
+    assert all(item["uid"] for item in found)
+    assert len({item["uid"] for item in found}) == len(found)
+
+
+def test_the_inventory_is_of_that_very_namespace(cluster: Cluster, store: Store) -> None:
+    assert cluster.inventory(store.namespace, "another") == []
+    assert cluster.inventory("store-never-was-000000", store.namespace_uid) == []
+
+
+def test_where_we_have_no_rights_the_inventory_leaves_secrets_out(cluster: Cluster) -> None:
+    with opened(cluster, bound=False) as store:
+        found = cluster.inventory(store.namespace, store.namespace_uid)
+    assert [item["kind"] for item in found] == ["Namespace"]
+
+
+def test_a_release_that_is_closed_has_no_routes_and_one_that_is_opened_again_has(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    cluster.ensure_release(exposed(store, chart))
+    assert cluster.routes(store.namespace) == [WEB]
+    cluster.ensure_release(release_of(store, chart))
+    assert cluster.routes(store.namespace) == []
+    assert cluster.get("Service", WEB, store.namespace) is not None
+    cluster.ensure_release(exposed(store, chart))
+    assert cluster.routes(store.namespace) == [WEB]
+
+
+def test_a_disk_that_its_storage_class_retains_is_not_left_over(
+    side: Side, store: Store, chart: Path
+) -> None:
+    cluster = side.cluster
+    cluster.ensure_release(release_of(store, chart))
+    eventually(lambda: not cluster.not_ready(store.namespace))
+    volumes = {
+        item["claim"]: item["name"]
+        for item in cluster.inventory(store.namespace, store.namespace_uid)
+        if item["kind"] == "PersistentVolume"
+    }
+    side.retain(volumes[CLAIMS[0]])
+    cluster.delete("Namespace", store.namespace, uid=store.namespace_uid)
+    eventually(lambda: not cluster.leftovers(store.namespace, store.namespace_uid))
+    try:
+        assert cluster.get("PersistentVolume", volumes[CLAIMS[0]]) is not None
+        assert cluster.get("PersistentVolume", volumes[CLAIMS[1]]) is None
+    finally:
+        side.discard(volumes[CLAIMS[0]])
 
 
 def test_nothing_comes_to_be_in_a_namespace_that_is_going(
