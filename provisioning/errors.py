@@ -4,11 +4,11 @@ from stores.messages import Message
 
 
 class NotYet(Exception):
-    """Wait: return, and look again when something rings."""
+    """Wait: return, and look again when something rings. ``said``: the cluster's words, if any."""
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, said: str = "") -> None:
         super().__init__(str(message))
-        self.message = message
+        self.message, self.said = message, said
 
 
 class StepFailed(Exception):

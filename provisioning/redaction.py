@@ -18,11 +18,11 @@ SECRET_NAME = (
     r"(?:pass(?:wor[dt]|wd|phrase|code)?|pwd|secret|token|api[_-]?key|access[_-]?key"
     r"|private[_-]?key|auth[_-]?key|credentials?|salt|nonce|session(?:id)?|signature)"
 )
-# Quoted, its quotes perhaps escaped themselves (JSON in JSON) or never closed; or up to a separator.
+# Quoted, its quotes perhaps escaped themselves (JSON in JSON) or never closed; or up to a space.
 VALUE = (
     r"(?:\\*\"(?:\\.|[^\"\\\n])*(?:\\?\"|\\?(?=\n|$))"
     r"|\\*'(?:\\.|[^'\\\n])*(?:\\?'|\\?(?=\n|$))"
-    r"|[^\s,;&]+)"
+    r"|\S+)"
 )
 RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # The end may have been cut off.
@@ -33,7 +33,7 @@ RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/\"'<>:@]*:[^\s\"'<>]*@", re.I), rf"\1{GONE}@"),
     (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/\"'<>]+@", re.I), rf"\1{GONE}@"),
     (re.compile(rf"({SECRET_NAME}[\w.-]{{0,40}}\\*[\"']?\s*(?:=>|[:=])\s*){VALUE}", re.I), rf"\1{GONE}"),
-    (re.compile(rf"(--?{SECRET_NAME}[\w.-]{{0,40}}\s+){VALUE}", re.I), rf"\1{GONE}"),
+    (re.compile(rf"(--?[\w-]{{0,30}}?{SECRET_NAME}[\w.-]{{0,40}}\s+){VALUE}", re.I), rf"\1{GONE}"),
     (re.compile(rf"(\bidentified\s+(?:by|with\s+\S+\s+(?:by|as))\s+){VALUE}", re.I), rf"\1{GONE}"),
     # PHP writes the arguments of the functions that failed.
     (re.compile(r"(\b(?:\w*connect|PDO->__construct)\()[^)\n]*", re.I), rf"\1{GONE}"),

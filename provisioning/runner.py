@@ -110,7 +110,7 @@ class Pass:
         try:
             self.run(self.course)
         except NotYet as wait:
-            self.not_yet(wait.message)
+            self.not_yet(wait.message, wait.said)
         except (ClusterUnavailable, ClusterMisconfigured) as error:
             self.wait_for_cluster(error)
         except StepFailed as error:
@@ -156,12 +156,12 @@ class Pass:
 
     # --- What stopped it -----------------------------------------------------------------
 
-    def not_yet(self, waiting: Message) -> None:
+    def not_yet(self, waiting: Message, said: str = "") -> None:
         """Wait, unless the cluster shows that this is in vain, or it took too long."""
         late = patience.deadline_passed(self.lease)
         found = None
         if late or patience.waited_long(self.timeline.rows.get(self.step)):
-            found = self.diagnose(waiting=waiting)
+            found = self.diagnose(waiting=waiting, said=said)
         if found and found.never_fails:
             return self.wait_for_platform(found)
         patience.start_the_clock(self.lease)

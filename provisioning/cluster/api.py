@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from provisioning.errors import ClusterMisconfigured, ClusterUnavailable, NotYet, StepFailed
+from provisioning.redaction import one_line
 from stores.messages import Message
 
 # Every call: seconds to connect, seconds between two pieces of the answer. The client's default is
@@ -198,7 +199,7 @@ def refusal(status: int, data: bytes, what: str) -> Exception:
         return Conflict(text)
     # One store's admission that does not answer is not an outage for all.
     if status >= 500 and "webhook" in text:
-        return NotYet(Message("busy"))
+        return NotYet(Message("busy"), text)
     if status in (401, 408, 429) or status >= 500:
         return ClusterUnavailable(f"{what}: HTTP {status}: {text}")
     return denial(text)
@@ -209,9 +210,9 @@ def denial(text: str) -> NotYet | StepFailed:
     if "being terminated" in text:
         return NotYet(Message("namespace-terminating", {"remaining": "it is being emptied"}))
     if "status unknown for quota" in text:
-        return NotYet(Message("quota-pending"))
+        return NotYet(Message("quota-pending"), text)
     # RBAC says «User "…" cannot patch resource …»; admission (quota, policies) says it otherwise.
     # The binding we just made takes a moment to be known.
     if re.search(r'User "[^"]*" cannot ', text):
-        return NotYet(Message("access-pending"))
-    return StepFailed(Message("rejected", {"reason": text.strip()[:500]}))
+        return NotYet(Message("access-pending"), text)
+    return StepFailed(Message("rejected", {"reason": one_line(text, 500)}))

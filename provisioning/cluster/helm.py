@@ -20,6 +20,7 @@ from typing import Any
 from provisioning.cluster.api import as_yaml, denial
 from provisioning.cluster.base import Beat, Release, no_beat
 from provisioning.errors import ClusterMisconfigured, ClusterUnavailable, NotYet, StepFailed
+from provisioning.redaction import one_line
 from stores.messages import Message
 
 log = logging.getLogger(__name__)
@@ -158,11 +159,15 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def failure(said: str) -> Exception:
     """The exception for what Helm wrote to standard error."""
     lines = [line for line in said.strip().splitlines() if line.strip()]
-    text = (lines[-1] if lines else "Helm said nothing").removeprefix("Error: ")[:500]
+    text = (lines[-1] if lines else "Helm said nothing").removeprefix("Error: ")
+    text = one_line(text, 500)
+    # Whose check does not answer is no cluster that does not answer, whatever the words.
+    if "failed calling webhook" in text:
+        return NotYet(Message("busy"), text)
     if UNREACHABLE.search(text):
         return ClusterUnavailable(f"Helm: {text}")
     if "another operation" in text and "in progress" in text:
-        return NotYet(Message("busy"))
+        return NotYet(Message("busy"), text)
     if isinstance(meaning := denial(text), NotYet):
         return meaning
     return StepFailed(Message("chart-refused", {"reason": text}))

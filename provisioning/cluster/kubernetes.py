@@ -25,6 +25,7 @@ from provisioning.cluster.base import (
 )
 from provisioning.cluster.helm import Helm
 from provisioning.errors import NotYet, StepFailed
+from provisioning.redaction import one_line
 from stores.messages import Message
 
 log = logging.getLogger(__name__)
@@ -290,7 +291,7 @@ def object_gone(kind: str, name: str) -> StepFailed:
 
 
 def rejected(reason: str) -> StepFailed:
-    return StepFailed(Message("rejected", {"reason": reason}))
+    return StepFailed(Message("rejected", {"reason": one_line(reason, 500)}))
 
 
 def remaining(namespace: Manifest) -> str:
@@ -301,4 +302,4 @@ def remaining(namespace: Manifest) -> str:
         for entry in conditions
         if entry.get("status") == "True" and entry.get("message")
     ]
-    return "; ".join(said)[:500] or "its contents are being deleted"
+    return one_line("; ".join(said), 500) or "its contents are being deleted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from provisioning.redaction import one_line
 from stores.messages import Message
 
 Object = dict[str, Any]
@@ -52,7 +53,7 @@ def reason_not_up(item: Object) -> Message:
     name, status = item["metadata"]["name"], item.get("status", {})
     if item["kind"] == "Job":
         if failed := condition(item, "Failed"):
-            reason = failed.get("message") or failed.get("reason", "")
+            reason = one_line(failed.get("message") or failed.get("reason", ""))
             return Message("setup-failed", {"name": name, "reason": reason})
         return Message("job-running", {"name": name})
     if item["kind"] == "PersistentVolumeClaim":
