@@ -20,7 +20,14 @@ class StepFailed(Exception):
 
 
 class ClusterUnavailable(Exception):
-    """The cluster did not answer, or not now (infrastructure): no store's fault, tried again."""
+    """The cluster did not answer, or not now (infrastructure): no store's fault, tried again.
+
+    ``retry_after``: seconds before which it does not want to be asked again.
+    """
+
+    def __init__(self, text: str, retry_after: float = 0.0) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class LeaseLost(Exception):

@@ -284,7 +284,8 @@ class Pass:
     def wait_for_cluster(self, error: Exception) -> None:
         """No fault of the store's: its deadline stands still until the cluster answers."""
         log.warning("store %s: %s", self.store.pk, error)
-        self.stand_still(Message("cluster-unavailable"), getattr(error, "retry_after", 0.0))
+        retry_after = error.retry_after if isinstance(error, ClusterUnavailable) else 0.0
+        self.stand_still(Message("cluster-unavailable"), retry_after)
 
     def wait_for_platform(self, found: Diagnosis) -> None:
         """As little: it waits for the cluster, or for us, to be mended."""

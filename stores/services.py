@@ -175,13 +175,8 @@ def undo_delete(store: Store, *, actor: Actor) -> None:
             f"{store.get_status_display().lower()}."
         )
     with transaction.atomic():
-        store.move_to(
-            Status.REQUESTED,
-            actor=actor,
-            closes_at=None,
-            generation=F("generation") + 1,
-            **AFRESH,
-        )
+        # Not a new generation: what runs goes on running.
+        store.move_to(Status.REQUESTED, actor=actor, closes_at=None, **AFRESH)
         supersede(store, Message("undone"))
         begin(store, Operation.Kind.UNDO, actor)
 

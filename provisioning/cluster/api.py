@@ -108,7 +108,7 @@ class Api:
             raise ClusterUnavailable(f"{method} {path}: {error}") from error
         if response.status < 300:
             return whole(data, f"{method} {path}")
-        raise refusal(response.status, data, f"{method} {path}")
+        raise refusal(response.status, data, f"{method} {path}", retry_after(response))
 
     def open(
         self,
@@ -184,7 +184,13 @@ def whole(data: bytes, what: str) -> dict[str, Any]:
         raise ClusterUnavailable(f"{what}: the answer is not whole") from error
 
 
-def refusal(status: int, data: bytes, what: str) -> Exception:
+def retry_after(response: Any) -> float:
+    """Seconds that an overloaded server asks for; 0 where it does not say."""
+    header = str(response.getheaders().get("Retry-After", ""))
+    return float(header) if header.isdigit() else 0.0
+
+
+def refusal(status: int, data: bytes, what: str, retry_after: float = 0.0) -> Exception:
     """The exception that stands for an answer of 300 or more."""
     try:
         answer = json.loads(data)
@@ -201,7 +207,7 @@ def refusal(status: int, data: bytes, what: str) -> Exception:
     if status >= 500 and "webhook" in text:
         return NotYet(Message("busy"), text)
     if status in (401, 408, 429) or status >= 500:
-        return ClusterUnavailable(f"{what}: HTTP {status}: {text}")
+        return ClusterUnavailable(f"{what}: HTTP {status}: {text}", retry_after)
     return denial(text)
 
 

@@ -74,6 +74,14 @@ def test_a_broken_answer_means_that_the_cluster_is_away(peer, scheme, said):
         connect(scheme).request("GET", "/api/v1/namespaces")
 
 
+def test_a_cluster_that_asks_for_a_pause_gets_it(peer):
+    connect, state = peer
+    state["answer"] = answer(b"no", "429 Too Many Requests\r\nRetry-After: 7")
+    with pytest.raises(ClusterUnavailable) as refused:
+        connect("http").request("GET", "/api/v1/namespaces")
+    assert refused.value.retry_after == 7
+
+
 @pytest.mark.parametrize(("scheme", "said"), [("https", b""), ("http", answer(b"{}"))])
 def test_a_watch_outlives_answers_it_does_not_understand(peer, scheme, said):
     connect, state = peer

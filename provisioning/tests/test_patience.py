@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from provisioning import diagnosis, patience, runner
 from provisioning.diagnosis import Diagnosis
-from provisioning.errors import StepFailed
+from provisioning.errors import ClusterUnavailable, StepFailed
 from provisioning.tests.conftest import deliver
 from stores.errors import IllegalTransition, Refused
 from stores.lifecycle import Health, Status
@@ -198,6 +198,15 @@ def test_an_outage_is_asked_about_ever_more_rarely(monkeypatch):
     ages = [0, 3, 20, 300]
     waits = [patience.backoff(now - timedelta(seconds=age)) for age in ages]
     assert [round(wait) for wait in waits] == [5, 5, 20, 60]
+
+
+def test_a_cluster_that_asks_for_a_pause_is_left_alone_so_long(store, cluster, monkeypatch):
+    def overloaded(*args, **kwargs):
+        raise ClusterUnavailable("429", retry_after=40)
+
+    monkeypatch.setattr(cluster, "apply", overloaded)
+    one_pass(store, cluster)
+    assert 35 < (store.due_at - timezone.now()).total_seconds() <= 41
 
 
 def test_not_all_stores_ask_at_the_same_moment():
