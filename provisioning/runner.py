@@ -363,7 +363,7 @@ def reconcile() -> list[UUID]:
 
 def sweep_orphans(cluster: Cluster) -> list[str]:
     """Delete namespaces whose store is deleted: left by a worker that was killed after it was late."""
-    seen_there = [seen for seen in cluster.survey() if not seen.terminating]
+    seen_there = [seen for seen in cluster.survey().namespaces if not seen.terminating]
     ids = [seen.store_id for seen in seen_there]
     gone = Store.objects.filter(pk__in=filter(is_uuid, ids), status=Status.DELETED)
     deleted = {str(pk) for pk in gone.values_list("pk", flat=True)}

@@ -225,6 +225,15 @@ SENTENCES: dict[str, Any] = {
         "%(waiting)s Ask support, who see the raw facts, or retry."
     ),
     "nothing-special": _("nothing in particular."),
+    # Why a pod does not serve: the end of a sentence of those below
+    "pod-starting": _("it is starting"),
+    "pod-probe": _("it runs, but does not answer the question whether it is ready"),
+    "pod-image": _("the image %(image)s cannot be fetched (%(reason)s)"),
+    "pod-crash": _("it stops again and again, last reason %(reason)s, exit code %(exit_code)s"),
+    "pod-unscheduled": _("no node has room for it (%(reason)s)"),
+    "pod-refused": _("it cannot be started (%(reason)s)"),
+    "pod-ended": _("it was ended (%(reason)s)"),
+    "pod-node": _("the machine it runs on does not answer"),
     # Outcomes of operations
     "superseded": _("Ended, because the store was asked to do something else."),
     "undone": _("Ended, because the store was wanted back."),

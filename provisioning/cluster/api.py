@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from provisioning.errors import ClusterMisconfigured, ClusterUnavailable, NotYet, StepFailed
@@ -45,6 +46,8 @@ KINDS: dict[str, tuple[str, str, bool]] = {
     "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes", True),
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies", True),
     "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings", True),
+    "IngressClass": ("/apis/networking.k8s.io/v1", "ingressclasses", False),
+    "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses", False),
 }
 
 
@@ -92,6 +95,8 @@ class Api:
             ) from None
         # The default tries every GET three more times, each with the full timeout.
         configuration.retries = False
+        # A watch of each kind beside the calls that are made meanwhile.
+        configuration.connection_pool_maxsize = 32
         return cls(client.ApiClient(configuration))
 
     def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
@@ -143,27 +148,33 @@ class Api:
         except (HTTPError, OSError, ApiException) as error:
             raise ClusterUnavailable(f"{method} {path}: {error}") from error
 
-    def objects(
-        self, kind: str, namespace: str = "", *, accept: str = JSON, **query: Any
-    ) -> list[dict[str, Any]]:
-        """All objects of a kind, page by page."""
-        return self.objects_with_version(kind, namespace, accept=accept, **query)[0]
+    def objects(self, kind: str, namespace: str = "", **query: Any) -> list[dict[str, Any]]:
+        """All objects of a kind; they are asked for page by page."""
+        return [item for page in self.pages(kind, namespace, **query) for item in page["items"]]
 
     def objects_with_version(
-        self, kind: str, namespace: str = "", *, accept: str = JSON, **query: Any
+        self, kind: str, namespace: str = "", **query: Any
     ) -> tuple[list[dict[str, Any]], str]:
         """The objects, and the resourceVersion a watch may go on from."""
-        items: list[dict[str, Any]] = []
+        pages = list(self.pages(kind, namespace, **query))
+        items = [item for page in pages for item in page["items"]]
+        return items, pages[-1].get("metadata", {}).get("resourceVersion", "")
+
+    def pages(
+        self, kind: str, namespace: str = "", *, accept: str = JSON, **query: Any
+    ) -> Iterator[dict[str, Any]]:
+        """The pages of a list, for whom the whole of it would be too much memory."""
         query = {"limit": 500, **query}
         while True:
             page = self.request(
                 "GET", path_of(kind, namespace=namespace), query=query, accept=accept
             )
-            items += page.get("items") or []
-            metadata = page.get("metadata", {})
-            if not metadata.get("continue"):
-                return items, metadata.get("resourceVersion", "")
-            query["continue"] = metadata["continue"]
+            more = page.get("metadata", {}).get("continue")
+            # Items of a list carry no kind of their own.
+            yield {**page, "items": [{**item, "kind": kind} for item in page.get("items") or []]}
+            if not more:
+                return
+            query["continue"] = more
 
 
 def as_yaml(value: Any) -> bytes:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from stores.messages import Message
 
@@ -26,6 +26,8 @@ Beat = Callable[[], None]
 STORE_LABEL = "storeyard.dev/store"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 RELEASE_ANNOTATION = "storeyard.dev/release"
+# What the release consists of, as it was when Helm had put it in: "Kind/name" to generation.
+PARTS_ANNOTATION = "storeyard.dev/release-parts"
 
 
 def no_beat() -> None:
@@ -50,26 +52,85 @@ class Release:
         return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SeenNamespace:
-    """A store's namespace as the survey found it."""
+    """A store's namespace, reduced to what is judged."""
 
     name: str
     uid: str
     store_id: str
     terminating: bool
+    created: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    kind: ClassVar[str] = "Namespace"
+
+
+@dataclass(frozen=True, slots=True)
+class SeenObject:
+    """Something in a store's namespace, reduced to what is judged (seen.py).
+
+    ``waiting``: what it lacks; None when it is up, and for what changes nobody's health.
+    ``content``: compact JSON. Of a guardrail what drift compares, of a pod where it belongs to and
+    how it restarted, of a claim its phase and volume; empty for the rest.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    store_id: str
+    uid: str
+    generation: int = 0
+    waiting: Message | None = None
+    content: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more will happen to it by itself: up, or a Job that failed."""
+        return self.waiting is None or self.waiting.code == "setup-failed"
+
+
+Seen = SeenNamespace | SeenObject
+
+
+@dataclass(frozen=True, slots=True)
+class SeenVolume:
+    """A disk, and the claim it was made for."""
+
+    name: str
+    namespace: str
+    claim: str
+    phase: str
+    reclaim: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All stores at one look; ``objects`` by namespace. ``facts``: the cluster as a whole (facts.py)."""
+
+    namespaces: list[SeenNamespace]
+    objects: dict[str, list[SeenObject]]
+    volumes: list[SeenVolume]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Change:
-    """Something of a store changed in the cluster in a way a pass should look at.
+    """Something of a store is different in the cluster now.
 
-    An empty ``store_id`` says: the watch was cut off and is back, anything may have changed.
+    ``seen``: how it is now; None if it is gone. ``turned``: it got where it was going, or fell back,
+    or is gone: what a pass waits for. An empty ``store_id`` says that the watch of that kind begins,
+    or was cut off and is back: ``picture`` is everything of the kind there is.
     """
 
     store_id: str
     kind: str = ""
     name: str = ""
+    namespace: str = ""
+    seen: Seen | None = None
+    turned: bool = False
+    picture: list[Seen] | None = None
 
 
 class Cluster(ABC):
@@ -154,13 +215,13 @@ class Cluster(ABC):
         """
 
     @abstractmethod
-    def survey(self) -> list[SeenNamespace]:
-        """All namespaces of stores, in a constant number of requests (paging apart)."""
+    def survey(self) -> Survey:
+        """Everything of every store but Secrets, in a constant number of requests (paging apart)."""
 
     @abstractmethod
     def watch(self, stopped: Callable[[], bool]) -> Iterator[Change]:
-        """Changes as they happen, until ``stopped()``; the first one is the empty change.
+        """Changes as they happen, until ``stopped()``; of each kind, the first one is the picture.
 
         Blocks at most about a second between looks at ``stopped``. Never raises for a cluster
-        that is away: it waits and comes back with an empty change.
+        that is away: it waits and comes back with a new picture.
         """

@@ -9,18 +9,17 @@ from typing import Any
 
 from django.conf import settings
 
-from provisioning.cluster import api, evidence, inventory, readiness, watching
+from provisioning.cluster import api, evidence, inventory, readiness, surveying, watching
 from provisioning.cluster.api import Api, Conflict, NotFound, path_of
 from provisioning.cluster.base import (
     RELEASE_ANNOTATION,
-    STORE_LABEL,
     Beat,
     Change,
     Cluster,
     Item,
     Manifest,
     Release,
-    SeenNamespace,
+    Survey,
     no_beat,
 )
 from provisioning.cluster.helm import Helm
@@ -209,8 +208,7 @@ class KubernetesCluster(Cluster):
         return [item for kind in kinds for item in self.all_of(kind, namespace)]
 
     def all_of(self, kind: str, namespace: str) -> list[Manifest]:
-        # Items of a list carry no kind of their own.
-        return [{**item, "kind": kind} for item in self.api.objects(kind, namespace)]
+        return self.api.objects(kind, namespace)
 
     def not_ready(self, namespace: str) -> list[Message]:
         return readiness.waiting_for(self.workloads(namespace))
@@ -271,16 +269,8 @@ class KubernetesCluster(Cluster):
             if not inventory.is_retained(volume)
         ]
 
-    def survey(self) -> list[SeenNamespace]:
-        return [
-            SeenNamespace(
-                name=item["metadata"]["name"],
-                uid=item["metadata"]["uid"],
-                store_id=item["metadata"]["labels"][STORE_LABEL],
-                terminating="deletionTimestamp" in item["metadata"],
-            )
-            for item in self.api.objects("Namespace", labelSelector=STORE_LABEL)
-        ]
+    def survey(self) -> Survey:
+        return surveying.survey(self.api)
 
     def watch(self, stopped: Callable[[], bool]) -> Iterator[Change]:
         return watching.watch(self.api, stopped)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.cluster import inventory, readiness
+from provisioning.cluster import seen as reduced
 from provisioning.cluster.base import (
     RELEASE_ANNOTATION,
-    STORE_LABEL,
     Beat,
     Change,
     Cluster,
@@ -25,10 +25,13 @@ from provisioning.cluster.base import (
     Manifest,
     Release,
     SeenNamespace,
+    SeenObject,
+    Survey,
     no_beat,
 )
-from provisioning.cluster.simulation import charts, course, evidence, releases
+from provisioning.cluster.simulation import charts, course, evidence, looking, releases
 from provisioning.cluster.simulation.course import Course
+from provisioning.cluster.simulation.looking import Look
 from provisioning.cluster.simulation.objects import (
     ObjectFile,
     Objects,
@@ -66,8 +69,6 @@ OBSERVED = frozenset(
 )
 HIDDEN = frozenset(inventory.KINDS) - OBSERVED
 WAITED_FOR = ("StatefulSet", "Deployment", "Job", "PersistentVolumeClaim")
-# What the watch compares: uid to (store, kind, name, whether it got where it was going).
-Look = dict[str, tuple[str, str, str, bool]]
 
 
 class SimulatedCluster(Cluster):
@@ -314,18 +315,18 @@ class SimulatedCluster(Cluster):
             "its contents are being deleted"
         )
 
-    def survey(self) -> list[SeenNamespace]:
+    def survey(self) -> Survey:
+        look = self.look()
         with self.file.reading() as objects:
-            return [
-                SeenNamespace(
-                    name=found.name,
-                    uid=found.uid,
-                    store_id=found.labels[STORE_LABEL],
-                    terminating=found.expires is not None,
-                )
-                for found in objects.of_kind("Namespace")
-                if found.labels.get(STORE_LABEL)
-            ]
+            volumes = [self.seen(objects, stored) for stored in objects.of_kind("PersistentVolume")]
+        return Survey(
+            namespaces=[found for found in look.values() if isinstance(found, SeenNamespace)],
+            objects=reduced.by_namespace(
+                found for found in look.values() if isinstance(found, SeenObject)
+            ),
+            volumes=[reduced.volume(item) for item in volumes],
+            facts=looking.FACTS,
+        )
 
     def watch(self, stopped: Callable[[], bool]) -> Iterator[Change]:
         before: Look | None = None
@@ -335,25 +336,14 @@ class SimulatedCluster(Cluster):
             except ClusterUnavailable:
                 before = None
             else:
-                # The look comes first: what happens after the empty change is then not missed.
-                yield from [Change("")] if before is None else changes(before, now)
+                # The look comes first: what happens after the pictures is then not missed.
+                yield from looking.pictures(now) if before is None else looking.changes(before, now)
                 before = now
             time.sleep(POLL_SECONDS)
 
     def look(self) -> Look:
         with self.file.reading() as objects:
-            courses: dict[str, Course] = {}
-            found: Look = {}
-            for stored in objects.of_kind(*readiness.WATCHED, "Namespace"):
-                store_id = stored.labels.get(STORE_LABEL, "")
-                if not store_id:
-                    continue
-                if stored.namespace not in courses:
-                    courses[stored.namespace] = self.course(objects, stored.namespace)
-                item = course.observed(stored, courses[stored.namespace], objects.now)
-                over = stored.kind == "Namespace" or readiness.is_over(item)
-                found[stored.uid] = (store_id, stored.kind, stored.name, over)
-            return found
+            return looking.look(objects, lambda namespace: self.course(objects, namespace))
 
     def course(self, objects: Objects, namespace: str) -> Course:
         return Course.of(objects.namespace(namespace), self.starting_seconds)
@@ -403,14 +393,3 @@ def add(objects: Objects, manifest: Manifest, *, applied: bool = False) -> Store
 
 def rejected(reason: str) -> StepFailed:
     return StepFailed(Message("rejected", {"reason": reason}))
-
-
-def changes(before: Look, now: Look) -> Iterator[Change]:
-    """What got where it was going, or fell back, or is no longer there."""
-    for uid, (store_id, kind, name, over) in now.items():
-        was_over = before[uid][3] if uid in before else kind == "Namespace"
-        if over != was_over:
-            yield Change(store_id, kind, name)
-    for uid, (store_id, kind, name, _) in before.items():
-        if uid not in now:
-            yield Change(store_id, kind, name)

@@ -13,13 +13,16 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from provisioning.cluster import readiness
+from provisioning.cluster import seen
 from provisioning.cluster.api import Api, path_of
-from provisioning.cluster.base import STORE_LABEL, Change
+from provisioning.cluster.base import STORE_LABEL, Change, Seen
 from provisioning.errors import ClusterUnavailable
 
 log = logging.getLogger(__name__)
-KINDS = (*readiness.WATCHED, "Namespace")
+# Namespaces first: a picture of what is in them is judged by what is known of them.
+KINDS = ("Namespace", *seen.KINDS)
+PAGE = 250
+LISTING = threading.Lock()
 # The server ends a watch after this long; it sends a bookmark about every minute, so silence of
 # more than that means that the connection is dead although nobody said so.
 WATCH_SECONDS = 300
@@ -49,13 +52,13 @@ def watch(api: Api, stopped: Callable[[], bool]) -> Iterator[Change]:
 
 
 class KindWatch:
-    """All objects of one kind that belong to stores, and which of them were up when last seen."""
+    """All objects of one kind that belong to stores, each reduced as it was last seen."""
 
     def __init__(
         self, api: Api, kind: str, changes: queue.Queue[Change], over: threading.Event
     ) -> None:
         self.api, self.kind, self.changes, self.over = api, kind, changes, over
-        self.up: dict[str, bool] = {}
+        self.seen: dict[str, Seen] = {}
 
     def run(self) -> None:
         failures = 0
@@ -77,13 +80,15 @@ class KindWatch:
                 version = ""
 
     def list(self) -> str:
-        items, version = self.api.objects_with_version(self.kind, labelSelector=STORE_LABEL)
-        self.up = {
-            item["metadata"]["uid"]: readiness.is_over({**item, "kind": self.kind})
-            for item in items
-            if self.kind != "Namespace"
-        }
-        self.changes.put(Change("", self.kind))
+        found: dict[str, Seen] = {}
+        version = ""
+        # One at a time: a page is many times larger than what is kept of it.
+        with LISTING:
+            for page in self.api.pages(self.kind, labelSelector=STORE_LABEL, limit=PAGE):
+                found.update((item["metadata"]["uid"], reduced(item)) for item in page["items"])
+                version = page.get("metadata", {}).get("resourceVersion", "")
+        self.seen = found
+        self.changes.put(seen.picture(self.kind, found.values()))
         return version
 
     def follow(self, version: str) -> str:
@@ -122,19 +127,19 @@ class KindWatch:
         return str(metadata["resourceVersion"])
 
     def report(self, item: Object, *, gone: bool) -> None:
-        uid = item["metadata"]["uid"]
+        uid, now = item["metadata"]["uid"], reduced(item)
+        before = self.seen.pop(uid, None)
         if gone:
-            self.up.pop(uid, None)
-        elif self.kind == "Namespace":
-            return  # what happens to a namespace before its end is our own doing
-        else:
-            before, now = self.up.get(uid, False), readiness.is_over(item)
-            self.up[uid] = now
-            if before == now:
-                return
-        store_id = item["metadata"].get("labels", {}).get(STORE_LABEL, "")
-        if store_id:
-            self.changes.put(Change(store_id, self.kind, item["metadata"]["name"]))
+            # A label that was taken away looks like an end too: whose it was is known from before.
+            self.changes.put(seen.change(before or now, None))
+            return
+        self.seen[uid] = now
+        if now != before:
+            self.changes.put(seen.change(before, now))
+
+
+def reduced(item: Object) -> Seen:
+    return seen.namespace(item) if item["kind"] == "Namespace" else seen.thing(item)
 
 
 def lines(response: Any) -> Iterator[Object]:

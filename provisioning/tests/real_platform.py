@@ -197,7 +197,7 @@ class Platform:
     def tidy(self) -> None:
         """Leave nothing in the cluster for the next test to carry."""
         ours = {str(pk) for pk in Store.objects.values_list("pk", flat=True)}
-        for seen in self.admin.survey():
+        for seen in self.admin.survey().namespaces:
             if seen.store_id in ours and not seen.terminating:
                 self.admin.delete("Namespace", seen.name)
 

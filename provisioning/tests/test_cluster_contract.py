@@ -21,16 +21,27 @@ from uuid import uuid4
 import pytest
 
 from provisioning import diagnosis, manifests
-from provisioning.cluster.base import RELEASE_ANNOTATION, Change, Cluster, Manifest, Release
+from provisioning.cluster import seen as reduced
+from provisioning.cluster.base import (
+    MANAGED_BY,
+    RELEASE_ANNOTATION,
+    Change,
+    Cluster,
+    Manifest,
+    Release,
+    SeenObject,
+)
 from provisioning.cluster.simulated import SimulatedCluster
 from provisioning.cluster.simulation.releases import History
 from provisioning.errors import NotYet, StepFailed
+from stores.messages import Message
 from stores.models import Store, User
 
 ACCOUNT = "portal-system/portal-worker"
 QUOTA = "store-quota"
 RELEASE = "store"
 WEB, DATABASE = "store-web", "store-db"
+WATCHED = {"Namespace", *reduced.KINDS}
 CLAIMS = ("store-content", "data-store-db-0")
 # A bound for what comes "after a while"; nothing here takes a third of it.
 PATIENCE = 45.0
@@ -752,11 +763,110 @@ def test_a_claim_is_pending_first_and_then_bound(
 def test_the_survey_sees_the_namespaces_of_stores_only(side: Side, store: Store) -> None:
     foreign = f"foreign-{store.pk.hex[:6]}"
     side.foreign_namespace(foreign)
-    seen = {found.name: found for found in side.cluster.survey()}
+    seen = {found.name: found for found in side.cluster.survey().namespaces}
     assert foreign not in seen
-    assert seen[store.namespace].uid == store.namespace_uid
-    assert seen[store.namespace].store_id == str(store.pk)
-    assert not seen[store.namespace].terminating
+    found = seen[store.namespace]
+    assert (found.uid, found.store_id) == (store.namespace_uid, str(store.pk))
+    assert not found.terminating
+    assert found.created
+    wanted = manifests.namespace(store)["metadata"]
+    assert wanted["labels"].items() <= found.labels.items()
+    assert wanted["annotations"].items() <= found.annotations.items()
+
+
+def test_the_survey_sees_all_of_a_store_but_its_secrets(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    cluster.create(manifests.secret(store, "store-db", {"password": "one"}))
+    for guardrail in manifests.guardrails(store, ACCOUNT)[2:]:
+        cluster.apply(guardrail)
+    cluster.ensure_release(release_of(store, chart))
+    eventually(lambda: not cluster.not_ready(store.namespace))
+
+    seen = cluster.survey().objects[store.namespace]
+    names = {(one.kind, one.name) for one in seen}
+    assert names >= {
+        ("RoleBinding", manifests.BINDING),
+        ("LimitRange", "store-limits"),
+        ("NetworkPolicy", "store-default-deny"),
+        ("Service", WEB),
+        ("Deployment", WEB),
+        ("StatefulSet", DATABASE),
+        ("Job", "store-setup-1"),
+        *(("PersistentVolumeClaim", name) for name in CLAIMS),
+        ("Pod", f"{DATABASE}-0"),
+    }
+    assert "Secret" not in {one.kind for one in seen}
+    assert {one.store_id for one in seen} == {str(store.pk)}
+    assert {one.namespace for one in seen} == {store.namespace}
+    assert not [one for one in seen if one.waiting]
+    workload = one_of(seen, "Deployment", WEB)
+    assert workload.generation == 1
+    assert workload.uid == uid_of(cluster.get("Deployment", WEB, store.namespace))
+
+
+def one_of(seen: list[SeenObject], kind: str, name: str) -> SeenObject:
+    return next(one for one in seen if (one.kind, one.name) == (kind, name))
+
+
+def test_the_survey_says_what_each_waits_for_and_whose_a_pod_is(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    cluster.ensure_release(release_of(store, chart))
+
+    def starting() -> list[SeenObject]:
+        seen = cluster.survey().objects[store.namespace]
+        # Somebody still waits, and the pods are there.
+        waiting = [one for one in seen if one.kind == "StatefulSet" and one.waiting]
+        return seen if waiting and any(one.kind == "Pod" for one in seen) else []
+
+    seen = eventually(starting)
+    assert one_of(seen, "StatefulSet", DATABASE).waiting == Message(
+        "workload-starting", {"name": DATABASE, "ready": 0, "wanted": 1}
+    )
+    pods = {json.loads(one.content)["of"]: one for one in seen if one.kind == "Pod"}
+    database = pods[f"StatefulSet/{DATABASE}"].waiting
+    assert database is not None and database.params["since"]
+    # Pods of Jobs change nobody's health.
+    if job := pods.get("Job/store-setup-1"):
+        assert job.waiting is None
+    eventually(lambda: not cluster.not_ready(store.namespace))
+
+
+def test_the_survey_sees_the_content_of_guardrails(cluster: Cluster, store: Store) -> None:
+    def limits() -> str:
+        return one_of(
+            cluster.survey().objects[store.namespace], "LimitRange", "store-limits"
+        ).content
+
+    cluster.apply(manifests.limits(store))
+    before = limits()
+    assert json.loads(before)["labels"] == {MANAGED_BY: "storeyard"}
+    wanted = json.loads(before)["spec"]["limits"][0]["max"]
+    assert wanted == manifests.limits(store)["spec"]["limits"][0]["max"]
+    changed = manifests.limits(store)
+    changed["spec"]["limits"][0]["max"]["memory"] = "32Gi"
+    cluster.apply(changed)
+    assert limits() != before
+
+
+def test_the_survey_sees_disks_and_the_cluster_as_a_whole(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    cluster.ensure_release(release_of(store, chart))
+    eventually(lambda: not cluster.not_ready(store.namespace))
+    survey = cluster.survey()
+    disks = {one.claim: one for one in survey.volumes if one.namespace == store.namespace}
+    assert set(disks) == set(CLAIMS)
+    assert {(one.phase, one.reclaim) for one in disks.values()} == {("Bound", "Delete")}
+    facts = survey.facts
+    assert facts["version"].startswith("v")
+    assert [one for one in facts["storage_classes"] if one["default"]]
+    for node in facts["nodes"]:
+        assert node["usable"] is True
+        assert 0 < node["free_memory"] <= node["memory"]
+        assert 0 < node["free_cpu"] <= node["cpu"]
+    assert json.loads(json.dumps(facts)) == facts
 
 
 # --- The end ---------------------------------------------------------------------------------
@@ -775,7 +885,7 @@ def test_a_deleted_namespace_is_terminating_first_and_takes_everything_with_it(
     assert found is not None
     assert found["status"]["phase"] == "Terminating"
     assert found["metadata"]["deletionTimestamp"]
-    survey = {one.name: one for one in cluster.survey()}
+    survey = {one.name: one for one in cluster.survey().namespaces}
     assert survey[store.namespace].terminating
     assert [one.code for one in cluster.leftovers(store.namespace, store.namespace_uid)] == [
         "namespace-terminating"
@@ -784,7 +894,7 @@ def test_a_deleted_namespace_is_terminating_first_and_takes_everything_with_it(
 
     eventually(lambda: not cluster.leftovers(store.namespace, store.namespace_uid))
     assert cluster.get("Namespace", store.namespace) is None
-    assert store.namespace not in {one.name for one in cluster.survey()}
+    assert store.namespace not in {one.name for one in cluster.survey().namespaces}
     assert side.revisions(store.namespace) == {}
     assert of_the_store(cluster.evidence(store.namespace)) == {}
     for kind, name in (
@@ -907,8 +1017,19 @@ class Watching:
         for change in cluster.watch(self.over.is_set):
             self.seen.append(change)
 
-    def saw(self, store: Store, kind: str, name: str) -> Any:
-        return eventually(lambda: Change(str(store.pk), kind, name) in self.seen)
+    def begun(self) -> bool:
+        return {one.kind for one in self.seen if one.picture is not None} == WATCHED
+
+    def saw(self, store: Store, kind: str, name: str) -> Change:
+        """The newest change of that object, once one turned."""
+
+        def newest() -> Change | None:
+            about = (str(store.pk), kind, name)
+            found = [one for one in self.seen if (one.store_id, one.kind, one.name) == about]
+            return found[-1] if any(one.turned for one in found) else None
+
+        found: Change = eventually(newest)
+        return found
 
 
 @contextmanager
@@ -923,10 +1044,16 @@ def watching(cluster: Cluster) -> Iterator[Watching]:
     assert not watch.thread.is_alive(), "the watch goes on although it was told to stop"
 
 
-def test_a_watch_begins_with_the_empty_change_and_ends_when_told(cluster: Cluster) -> None:
+def test_a_watch_begins_with_pictures_of_all_there_is_and_ends_when_told(
+    cluster: Cluster, store: Store
+) -> None:
+    cluster.apply(manifests.limits(store))
     with watching(cluster) as watch:
-        eventually(lambda: watch.seen)
+        eventually(watch.begun)
         assert watch.seen[0].store_id == ""
+        pictures = {one.kind: one.picture for one in watch.seen if one.picture is not None}
+        assert store.namespace_uid in {one.uid for one in pictures["Namespace"]}
+        assert str(store.pk) in {one.store_id for one in pictures["LimitRange"]}
         told = time.monotonic()
     assert time.monotonic() - told < 5
 
@@ -935,9 +1062,10 @@ def test_a_watch_tells_what_of_a_store_got_where_it_was_going(
     cluster: Cluster, store: Store, chart: Path
 ) -> None:
     with watching(cluster) as watch:
-        eventually(lambda: watch.seen)
+        eventually(watch.begun)
         cluster.apply(manifests.quota(store))
-        watch.saw(store, "ResourceQuota", QUOTA)
+        confirmed = watch.saw(store, "ResourceQuota", QUOTA).seen
+        assert isinstance(confirmed, SeenObject) and confirmed.waiting is None
         # The quota is of no use to this chart, whose pods name no sizes.
         cluster.delete("ResourceQuota", QUOTA, store.namespace)
         cluster.ensure_release(release_of(store, chart))
@@ -948,6 +1076,24 @@ def test_a_watch_tells_what_of_a_store_got_where_it_was_going(
 
 def test_a_watch_tells_the_end_of_a_namespace(cluster: Cluster, store: Store) -> None:
     with watching(cluster) as watch:
-        eventually(lambda: watch.seen)
+        eventually(watch.begun)
         cluster.delete("Namespace", store.namespace)
-        watch.saw(store, "Namespace", store.namespace)
+        assert watch.saw(store, "Namespace", store.namespace).seen is None
+
+
+def test_a_watch_tells_what_was_changed_or_removed_by_hand(cluster: Cluster, store: Store) -> None:
+    changed = manifests.limits(store)
+    cluster.apply(changed)
+    with watching(cluster) as watch:
+        eventually(watch.begun)
+
+        def told() -> list[Change]:
+            return [one for one in watch.seen if one.name == "store-limits"]
+
+        changed["spec"]["limits"][0]["max"]["memory"] = "32Gi"
+        cluster.apply(changed)
+        seen = eventually(told)[0].seen
+        assert isinstance(seen, SeenObject) and "32Gi" in seen.content
+        cluster.delete("LimitRange", "store-limits", store.namespace)
+        eventually(lambda: told()[-1].seen is None)
+        assert told()[-1].namespace == store.namespace

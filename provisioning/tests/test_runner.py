@@ -108,7 +108,9 @@ def test_killed_after_any_step_another_pass_finishes(
     assert store.status == Status.READY
     assert store.attempts >= 1
     assert cluster.get("Namespace", store.namespace)["metadata"]["uid"] == made
-    assert len([seen for seen in cluster.survey() if seen.store_id == str(store.pk)]) == 1
+    assert (
+        len([seen for seen in cluster.survey().namespaces if seen.store_id == str(store.pk)]) == 1
+    )
     assert audit.verify() == ""
 
 
@@ -212,7 +214,7 @@ def test_deleted_at_any_moment_nothing_is_left_and_the_place_is_free_only_then(
     assert store.status == Status.DELETED
     assert store.slot is None and store.deleted_at is not None
     assert alice.stores_used == 0
-    assert cluster.survey() == []
+    assert cluster.survey().namespaces == []
     assert cluster.leftovers(store.namespace, store.namespace_uid) == []
 
 
@@ -229,7 +231,7 @@ def test_a_deletion_asked_for_in_the_middle_of_a_pass_stops_it_at_the_next_step(
     assert cluster.get("ResourceQuota", "store-quota", store.namespace) is None
     work(store)
     assert store.status == Status.DELETED
-    assert cluster.survey() == []
+    assert cluster.survey().namespaces == []
 
 
 def test_a_worker_paused_before_it_makes_the_namespace_resurrects_nothing(
@@ -249,7 +251,7 @@ def test_a_worker_paused_before_it_makes_the_namespace_resurrects_nothing(
     store.refresh_from_db()
     assert store.status == Status.DELETED
     clock.passes(60)
-    assert cluster.survey() == []
+    assert cluster.survey().namespaces == []
 
 
 def test_a_namespace_left_behind_by_a_late_and_killed_worker_is_swept_up(
@@ -263,7 +265,7 @@ def test_a_namespace_left_behind_by_a_late_and_killed_worker_is_swept_up(
     cluster.apply(manifests.namespace(store))
     assert runner.sweep_orphans(cluster) == [store.namespace]
     clock.passes(60)
-    assert cluster.survey() == []
+    assert cluster.survey().namespaces == []
 
 
 def test_a_namespace_that_somebody_took_away_is_said_so_and_not_rebuilt(
@@ -446,7 +448,7 @@ def test_a_release_that_cannot_be_uninstalled_goes_with_its_namespace(
     delete_store(store, actor=as_alice)
     work(store)
     assert store.status == Status.DELETED
-    assert cluster.survey() == []
+    assert cluster.survey().namespaces == []
 
 
 def test_the_salts_and_the_administrator_are_not_made_anew_either(store, as_alice, work, cluster):

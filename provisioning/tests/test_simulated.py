@@ -15,6 +15,7 @@ import yaml
 from devcluster import DevCluster
 from provisioning import manifests
 from provisioning.cluster import readiness
+from provisioning.cluster import seen as reduced
 from provisioning.cluster.base import Change, Manifest, Release
 from provisioning.cluster.simulated import SimulatedCluster
 from provisioning.cluster.simulation import charts, objects
@@ -400,14 +401,15 @@ def test_a_file_that_stays_locked_is_a_cluster_that_does_not_answer(
 # --- The watch -------------------------------------------------------------------------------
 
 
-def test_a_watch_tells_each_change_once(cluster: SimulatedCluster, clock: Clock) -> None:
+def test_a_watch_tells_each_turn_once(cluster: SimulatedCluster, clock: Clock) -> None:
     store = installed(cluster)
-    polls = stepping(cluster, clock, seconds=1.0, polls=8)
-    assert list(polls) == [
-        Change(""),
-        Change(str(store.pk), "StatefulSet", DATABASE),
-        Change(str(store.pk), "Job", FIRST_SETUP),
-        Change(str(store.pk), "Deployment", WEB),
+    polls = list(stepping(cluster, clock, seconds=1.0, polls=8))
+    assert {one.kind for one in polls if one.picture is not None} == {"Namespace", *reduced.KINDS}
+    turns = [(one.store_id, one.kind, one.name) for one in polls if one.turned and one.store_id]
+    assert turns == [
+        (str(store.pk), "StatefulSet", DATABASE),
+        (str(store.pk), "Job", FIRST_SETUP),
+        (str(store.pk), "Deployment", WEB),
     ]
 
 
@@ -415,16 +417,18 @@ def test_a_watch_tells_when_a_shop_falls_back(cluster: SimulatedCluster, clock: 
     store = installed(cluster)
     clock.wait(5)
     polls = stepping(cluster, clock, seconds=0.1, polls=3)
-    assert next(polls) == Change("")
+    assert next(polls).picture is not None
     cluster.ensure_release(release_of(store, generation=2))
-    assert Change(str(store.pk), "Deployment", WEB) in list(polls)
+    turns = [(one.store_id, one.kind, one.name) for one in polls if one.turned]
+    assert (str(store.pk), "Deployment", WEB) in turns
 
 
-def test_a_watch_comes_back_with_an_empty_change(
+def test_a_watch_comes_back_with_new_pictures(
     cluster: SimulatedCluster, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     polls = stepping(cluster, clock, seconds=0.1, polls=4)
-    assert next(polls) == Change("")
+    kinds = ["Namespace", *reduced.KINDS]
+    assert [next(polls).kind for _ in kinds] == kinds
     looks = iter([ClusterUnavailable("away"), {}, {}])
 
     def look() -> Any:
@@ -434,7 +438,7 @@ def test_a_watch_comes_back_with_an_empty_change(
         return answer
 
     monkeypatch.setattr(cluster, "look", look)
-    assert list(polls) == [Change("")]
+    assert [(one.kind, one.picture) for one in polls] == [(kind, []) for kind in kinds]
 
 
 def stepping(

@@ -234,6 +234,11 @@ def test_it_sees_everything_it_reports_on(cluster: DevCluster) -> None:
         "networkpolicies,ingresses"
     )
     assert _as_worker(cluster, "get", kinds, "-A")
+    # There may be no class: it is the right that counts.
+    assert _may(cluster, "list", "ingressclasses.networking.k8s.io", "default")
+    for lease in ("kube-controller-manager", "kube-scheduler"):
+        assert _as_worker(cluster, "get", "lease", lease, "-n", "kube-system")
+    assert not _may(cluster, "list", "leases.coordination.k8s.io", "kube-system")
 
 
 def test_it_can_do_everything_a_store_needs(

@@ -190,6 +190,7 @@ def pod(stored: Stored, number: int, course: Course, now: float) -> Manifest:
             "name": f"{stored.name}-{number if stored.kind == 'StatefulSet' else suffix}",
             "namespace": stored.namespace,
             "labels": template.get("metadata", {}).get("labels", {}),
+            "uid": f"{stored.uid}-{stored.revision}-{number}",
             "creationTimestamp": timestamp(stored.since),
             "ownerReferences": [owner(stored)],
         },
@@ -200,6 +201,7 @@ def pod(stored: Stored, number: int, course: Course, now: float) -> Manifest:
 
 def owner(stored: Stored) -> Manifest:
     if stored.kind == "Deployment":
+        # Its name is the Deployment's and a hash of its pod template.
         return {"kind": "ReplicaSet", "name": f"{stored.name}-{stored.uid[:8]}", "controller": True}
     return {"kind": stored.kind, "name": stored.name, "uid": stored.uid, "controller": True}
 

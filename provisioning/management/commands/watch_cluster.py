@@ -41,7 +41,8 @@ class Command(BaseCommand):
         self.stdout.flush()
         try:
             for change in cluster.watch(over.is_set):
-                pass_on(change)
+                if change.turned:
+                    pass_on(change)
         finally:
             over.set()
             clock.join(timeout=5)
