@@ -69,7 +69,7 @@ def check(cluster: Cluster, *, settled: bool = False) -> list[str]:
 
 def namespaces_by_store(cluster: Cluster) -> dict[str, list[SeenNamespace]]:
     found: dict[str, list[SeenNamespace]] = defaultdict(list)
-    for seen in cluster.survey():
+    for seen in cluster.survey().namespaces:
         found[seen.store_id].append(seen)
     return found
 

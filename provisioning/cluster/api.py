@@ -47,7 +47,6 @@ KINDS: dict[str, tuple[str, str, bool]] = {
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies", True),
     "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings", True),
     "IngressClass": ("/apis/networking.k8s.io/v1", "ingressclasses", False),
-    "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses", False),
 }
 
 

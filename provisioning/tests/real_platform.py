@@ -106,7 +106,7 @@ class Platform:
             for path in (devcluster.portal_kubeconfig, devcluster.kubeconfig)
         )
         # Of other platforms, whose tests ended badly.
-        self.strangers = {seen.name for seen in self.admin.survey()}
+        self.strangers = {seen.name for seen in self.admin.survey().namespaces}
         self.alice, self.bob = (
             User.objects.create_user(name, f"{name}@example.com", max_stores=30)
             for name in ("alice", "bob")
