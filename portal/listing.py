@@ -11,7 +11,7 @@ from django.db.models import Count, Prefetch, Q, Sum
 from django.http import QueryDict
 from django.utils.http import urlencode
 
-from portal.context import outage_since
+from portal.troubles import Trouble, stamp, troubles
 from stores.lifecycle import SETTLED, Status
 from stores.models import Operation, Store, StoreQuerySet, User
 
@@ -61,7 +61,7 @@ class Overview:
     counts: dict[str, int]
     revisions: int
     max_stores: int
-    outage: str
+    troubles: list[Trouble]
 
     @property
     def used(self) -> int:
@@ -84,12 +84,7 @@ class Overview:
     @property
     def version(self) -> str:
         # Revisions only ever grow and rows are never removed: the sum names the state.
-        return f"{self.revisions}-{self.max_stores}-{self.outage}"
-
-
-def outage_stamp() -> str:
-    since = outage_since()
-    return since.strftime("%Y%m%d%H%M%S") if since else "0"
+        return f"{self.revisions}-{self.max_stores}-{stamp(self.troubles)}"
 
 
 def overview(user: User) -> Overview:
@@ -99,7 +94,7 @@ def overview(user: User) -> Overview:
         counts={status: count for status, count, _ in counted},
         revisions=sum(revisions for _, _, revisions in counted),
         max_stores=user.max_stores,
-        outage=outage_stamp(),
+        troubles=troubles(),
     )
 
 
@@ -144,6 +139,7 @@ def listing(user: User, wanted: Wanted, stores: Overview) -> dict[str, Any]:
     return {
         "wanted": wanted,
         "overview": stores,
+        "troubles": stores.troubles,
         "tabs": tabs(stores, wanted),
         "page": page,
         "poll": wanted.link(version=stores.version),

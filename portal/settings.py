@@ -218,6 +218,8 @@ STORE_MAIL_PASSWORD = env.str("STORE_MAIL_PASSWORD", "")
 MAX_STORES_TOTAL = env.int("MAX_STORES_TOTAL", 500)
 # How many stores may be starting at once, whatever the number of workers.
 MAX_STORES_STARTING = env.int("MAX_STORES_STARTING", 5)
+# Where owners write to; without it the pages name the reference only.
+SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", "")
 ADDRESS_HOLD_DAYS = env.int("ADDRESS_HOLD_DAYS", 30)
 PROVISION_SECONDS = env.int("PROVISION_SECONDS", 600)
 # How long a store that is to be deleted can be had back. 0: not at all.

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from provisioning.steps import CLOSE, PROVISION, TEAR_DOWN
 from stores.lifecycle import Status
+from stores.messages import sentence
 from stores.models import Operation, OperationStep
 
 Outcome = OperationStep.Outcome
@@ -73,6 +74,11 @@ class Timeline:
     @property
     def title(self) -> str:
         return str(TITLES[Operation.Kind(self.operation.kind)])
+
+    @property
+    def findings(self) -> list[str]:
+        """Of a repair: what was found different from what is wanted."""
+        return [sentence(finding) for finding in self.operation.findings]
 
     @property
     def says_it(self) -> bool:

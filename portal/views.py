@@ -19,8 +19,11 @@ from portal.access import actor_of, own_store, signed_in
 from portal.actions import actions, gone
 from portal.forms import DeleteForm, StoreForm
 from portal.history import history
+from portal.receipt import receipt
+from portal.remedy import remedy
 from portal.templatetags.storeyard import length_in_words
 from portal.timeline import timeline
+from portal.troubles import Trouble, stamp, troubles
 from stores import names, services
 from stores.actor import Actor
 from stores.errors import QuotaExceeded, Refused, StaleStore
@@ -140,31 +143,36 @@ def why_not_address(address: str, user: User) -> str:
 @signed_in
 def store_detail(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = own_store(request, store_id)
-    return render(request, "stores/detail.html", detail(request, store))
+    return render(request, "stores/detail.html", detail(request, store, troubles()))
 
 
 @require_safe
 @signed_in
 def store_status(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = own_store(request, store_id)
-    if request.GET.get("version") == version_of(store):
+    shown = troubles()
+    if request.GET.get("version") == version_of(store, shown):
         return HttpResponse(status=204)
-    return render(request, "stores/_store.html", detail(request, store))
+    return render(request, "stores/_store.html", detail(request, store, shown))
 
 
-def version_of(store: Store) -> str:
-    return f"{store.revision}-{listing.outage_stamp()}"
+def version_of(store: Store, shown: list[Trouble]) -> str:
+    return f"{store.revision}-{stamp(shown)}"
 
 
-def detail(request: HttpRequest, store: Store) -> dict[str, Any]:
-    # Before the rest is read: what changes in between is then shown the next time, not never.
-    version = version_of(store)
+def detail(request: HttpRequest, store: Store, shown: list[Trouble]) -> dict[str, Any]:
     operations = store.operations.select_related("actor").prefetch_related("steps")
     timelines = [timeline(operation) for operation in operations[: EARLIER_OPERATIONS + 1]]
+    latest = timelines[0] if timelines else None
     return {
         "store": store,
-        "version": version,
-        "latest": timelines[0] if timelines else None,
+        "troubles": shown,
+        # Of the row as it was read before the rest: what changes in between is then shown the
+        # next time, not never.
+        "version": version_of(store, shown),
+        "latest": latest,
+        "remedy": remedy(store, latest),
+        "receipt": receipt(latest),
         "earlier": timelines[1:],
         "actions": actions(store),
         "history": history(store, request.user),

@@ -338,7 +338,9 @@ class Pass:
         self.store.move_to(status, actor=SYSTEM, fence=self.lease.fence, **changes)
 
     def say(self, message: Message) -> None:
-        if self.store.status != Status.READY and self.store.message != message.as_json():
+        """Of a ready store only while somebody works on it: who stops then takes it back."""
+        told = self.store.status != Status.READY or self.timeline.operation is not None
+        if told and self.store.message != message.as_json():
             self.lease.touch(message=message.as_json(), revision=F("revision") + 1)
 
 

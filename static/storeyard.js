@@ -90,6 +90,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button");
   if (!button) return;
+  if ("print" in button.dataset) print();
   if ("dismiss" in button.dataset) button.parentElement.remove();
   if ("copy" in button.dataset) {
     await navigator.clipboard.writeText(button.dataset.copy);

@@ -250,10 +250,26 @@ class Message:
     def __str__(self) -> str:
         if self.code == "several":
             return " ".join(str(Message.from_json(part)) for part in self.params["parts"])
-        return str(SENTENCES[self.code]) % {
+        return self.filled(str(SENTENCES[self.code]))
+
+    def filled(self, text: str) -> str:
+        return text % {
             name: str(Message.from_json(value)) if is_message(value) else value
             for name, value in self.params.items()
         }
+
+    @property
+    def headline(self) -> str:
+        """The first of its sentences: what is the matter."""
+        if self.code == "several":
+            return Message.from_json(self.params["parts"][0]).headline
+        first, dot, _rest = str(SENTENCES[self.code]).partition(". ")
+        return self.filled(first + dot).rstrip()
+
+    @property
+    def advice(self) -> str:
+        """The rest of its sentences: mostly what to do next."""
+        return str(self).removeprefix(self.headline).lstrip()
 
     @property
     def codes(self) -> set[str]:

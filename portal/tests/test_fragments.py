@@ -3,15 +3,19 @@
 import re
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from stores.actor import SYSTEM
 from stores.lifecycle import Status
+from stores.messages import Message
 from stores.models import Store, User
-from stores.services import set_quota
+from stores.services import pause_provisioning, resume_provisioning, set_quota
 
+AWAY = Message("cluster-unavailable").as_json()
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://testserver/stores/?status=ready"}
 
 
@@ -93,11 +97,43 @@ def test_an_outage_comes_and_goes_without_a_reload(page, at_alice, store, bob, m
     other = make_store("provisioning", owner=bob)
     url = store.get_absolute_url() if page == "detail" else page
     asked = asks(at_alice.get(url).content.decode())
-    Store.objects.filter(pk=other.pk).update(outage_since=timezone.now())
+    Store.objects.filter(pk=other.pk).update(outage_since=timezone.now(), message=AWAY)
     html = at_alice.get(asked).content.decode()
     assert "The cluster cannot be reached" in html
     Store.objects.filter(pk=other.pk).update(outage_since=None)
     assert "The cluster cannot be reached" not in at_alice.get(asks(html)).content.decode()
+
+
+@pytest.mark.parametrize("page", ["/stores/", "detail"])
+def test_a_pause_comes_changes_and_goes_without_a_reload(page, at_alice, store, as_carol):
+    url = store.get_absolute_url() if page == "detail" else page
+    asked = asks(at_alice.get(url).content.decode())
+    for reason in ("New disks.", "Newer disks."):
+        pause_provisioning(reason, actor=as_carol)
+        html = at_alice.get(asked).content.decode()
+        assert f"“{reason}”" in html
+        asked = asks(html)
+        assert at_alice.get(asked).status_code == 204
+    resume_provisioning(actor=as_carol)
+    assert "disks" not in at_alice.get(asked).content.decode()
+
+
+def test_what_is_said_once_costs_the_same_however_many_say_it(
+    at_alice, alice, make_store, django_assert_num_queries
+):
+    User.objects.filter(pk=alice.pk).update(max_stores=100)
+    alice.refresh_from_db()
+    asked = asks(at_alice.get(make_store("ready").get_absolute_url()).content.decode())
+    with CaptureQueriesContext(connection) as alone:
+        at_alice.get(asked)
+    queries = len(alone)
+    for _ in range(5):
+        waiting = make_store("provisioning")
+        Store.objects.filter(pk=waiting.pk).update(outage_since=timezone.now(), message=AWAY)
+    html = at_alice.get(asked).content.decode()
+    assert html.count("notice-outage") == 1
+    with django_assert_num_queries(queries):
+        assert at_alice.get(asks(html)).status_code == 204
 
 
 def test_the_fragment_keeps_search_filter_and_page(at_alice, alice, make_store):

@@ -9,10 +9,12 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from portal.tests.conftest import FAILURE, browser_of
+from portal.troubles import CLUSTER
 from stores.actor import SYSTEM, Actor
 from stores.lifecycle import Status
+from stores.messages import Message
 from stores.models import Store, User
-from stores.services import refresh_store
+from stores.services import pause_provisioning, refresh_store
 
 LIST = "/stores/"
 
@@ -364,9 +366,45 @@ def test_every_page_says_that_the_cluster_cannot_be_reached(at_alice, store, bob
     urls = [LIST, "/stores/new/", store.get_absolute_url()]
     assert not any("cannot be reached" in read(at_alice, url) for url in urls)
     waiting = make_store("provisioning", owner=bob)
-    Store.objects.filter(pk=waiting.pk).update(outage_since=timezone.now())
+    away = Message("cluster-unavailable").as_json()
+    Store.objects.filter(pk=waiting.pk).update(outage_since=timezone.now(), message=away)
     for url in urls:
         assert read(at_alice, url).count("The cluster cannot be reached") == 1, url
+
+
+def test_a_trouble_of_the_cluster_is_said_once_and_without_the_names_of_others(
+    at_alice, store, bob, make_store
+):
+    for number in range(3):
+        full = Message("unschedulable", {"name": f"bobs-secret-{number}", "reason": "no room"})
+        waiting = make_store("provisioning", owner=bob)
+        since = timezone.now() - timedelta(hours=number)
+        Store.objects.filter(pk=waiting.pk).update(outage_since=since, message=full.as_json())
+    page = read(at_alice, LIST)
+    assert page.count("The cluster has no room for more") == 1 and "bobs-secret" not in page
+    assert f"{since:%Y-%m-%d %H:%M:%S} UTC" in page
+
+
+def test_what_holds_up_a_single_store_is_no_trouble_of_all(at_alice, store, bob, make_store):
+    waiting = make_store("provisioning", owner=bob)
+    held = Message("internal-error", {"error": "ValueError", "reference": "1234"}).as_json()
+    Store.objects.filter(pk=waiting.pk).update(outage_since=timezone.now(), message=held)
+    assert "notice-outage" not in read(at_alice, LIST)
+
+
+@pytest.mark.parametrize("code", CLUSTER)
+def test_every_trouble_of_the_cluster_has_words(code, at_alice, store):
+    Store.objects.filter(pk=store.pk).update(outage_since=timezone.now(), message={"code": code})
+    page = read(at_alice, LIST)
+    assert all(escape(str(words)) in page for words in CLUSTER[code])
+
+
+def test_everybody_reads_why_everything_is_paused(at_alice, at_carol, store, as_carol):
+    pause_provisioning("Moving <b>house</b>.", actor=as_carol)
+    for page in (read(at_alice, LIST), read(at_alice, store.get_absolute_url())):
+        assert page.count("No store is set up or changed") == 1
+        assert "Moving &lt;b&gt;house&lt;/b&gt;." in page
+    assert "Moving &lt;b&gt;house" in at_carol.get("/admin/").content.decode()
 
 
 def test_support_staff_find_their_way(at_carol, at_alice, store):

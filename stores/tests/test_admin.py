@@ -449,7 +449,8 @@ def test_staff_are_told_of_a_simulated_cluster_and_of_an_outage(at_carol, store,
     page = at_carol.get(STORES).content.decode()
     assert "no real store is made" in page and "cannot be reached" not in page
     settings.CLUSTER = "kubernetes"
-    Store.objects.filter(pk=store.pk).update(outage_since=Now())
+    away = {"code": "cluster-unavailable"}
+    Store.objects.filter(pk=store.pk).update(outage_since=Now(), message=away)
     page = at_carol.get(STORES).content.decode()
     assert "no real store is made" not in page and "cannot be reached since" in page
 
