@@ -1,4 +1,4 @@
-"""The support team's admin as a whole. What it shows of stores is in stores/admin.py."""
+"""The support team's admin as a whole. What it shows of stores is in stores/admin."""
 
 from django.apps import apps
 from django.contrib import admin

@@ -9,11 +9,11 @@ from django.db import router
 from django.db.models.signals import post_migrate
 
 SUPPORT = "Support"
-# What stores/admin.py asks for. The services decide what may be done with a store.
+# What stores/admin asks for. The services decide what may be done with a store.
 SUPPORT_MAY = (
     "view_user", "add_user", "change_user",
     "view_store", "change_store",
-    "view_operation", "view_operationstep", "view_auditevent",
+    "view_operation", "view_operationstep", "view_auditevent", "view_heartbeat", "view_snapshot",
 )  # fmt: skip
 
 

@@ -87,11 +87,11 @@ def test_the_receipt_of_a_store_that_lived_has_the_hash_of_the_audit_trail(
         for _ in range(40):
             now[0] += 2
             Store.objects.filter(pk=store.pk).update(due_at=None)
-            runner.converge(store.pk, cluster, rung=True)
+            runner.converge(store.pk, cluster)
             store.refresh_from_db()
             if store.status == status:
                 return
-        raise AssertionError(store.status)
+        raise AssertionError(f"{store.status}: {store.sentence}")
 
     passes("ready")
     delete_store(store, actor=as_alice)

@@ -16,9 +16,11 @@ from django.core.management import ManagementUtility
 from django.db import connection
 
 from provisioning.checks import check_queue
+from provisioning.diagnosis import Diagnosis
 from stores.actor import SYSTEM, Actor
 from stores.audit import AuditEvent
 from stores.lifecycle import Status
+from stores.messages import Message
 from stores.models import Store, User
 from stores.services import create_store
 
@@ -210,6 +212,49 @@ def test_delete_store_twice_is_once(manage, anna):
     for _ in range(2):
         assert manage("delete_store", "anna") == Done(0, f"{anna.pk} deleting\n", "")
     assert anna.operations.filter(kind="delete").count() == 1
+
+
+def test_delete_store_closes_first_and_can_be_undone_or_hurried(manage, anna, settings):
+    settings.GRACE_SECONDS = 600
+    assert manage("delete_store", "anna") == Done(0, f"{anna.pk} closing\n", "")
+    assert manage("list_stores", "--json").json[0]["closes_at"] is not None
+    assert manage("undo_delete", "anna") == Done(0, f"{anna.pk} requested\n", "")
+    refused = manage("undo_delete", "anna")
+    assert refused.code == 1 and "Only a store that is being closed" in refused.err
+    assert manage("delete_store", "anna") == Done(0, f"{anna.pk} closing\n", "")
+    assert manage("delete_store", "anna", "--now") == Done(0, f"{anna.pk} deleting\n", "")
+
+
+def test_release_slot_takes_a_reason_and_says_what_the_owner_has_now(manage, anna):
+    assert manage("release_slot", "anna").code != 0
+    refused = manage("release_slot", "anna", "--reason", "It hangs.")
+    assert refused.code == 1 and "that is being deleted" in refused.err
+    manage("delete_store", "anna")
+    done = manage("release_slot", "anna", "--reason", "It hangs.")
+    assert done == Done(0, f"{anna.pk} deleting; alice has 0 of 3 stores\n", "")
+    event = AuditEvent.objects.get(action="store.release_slot")
+    assert (event.details, event.via) == ({"reason": "It hangs."}, "command")
+
+
+def test_json_tells_health_and_diagnosis_in_words(
+    manage, anna, as_alice, django_assert_num_queries
+):
+    failed(anna)
+    cause = Message("crash-loop", {"name": "db", "reason": "Error", "exit_code": 1})
+    found = Diagnosis(cause, "workload", "owner", "retry", ("Pod db-0: Error",))
+    anna.operations.update(diagnosis=found.as_json())
+    looked = anna.created_at
+    Store.objects.update(health="degraded", health_since=looked, observed_at=looked)
+    told = manage("list_stores", "--json").json[0]
+    assert (told["health"], told["health_since"]) == ("degraded", looked.isoformat())
+    assert told["observed_at"] == looked.isoformat() and told["closes_at"] is None
+    assert told["diagnosis"]["cause"] == str(cause)
+    assert (told["diagnosis"]["move"], told["diagnosis"]["action"]) == ("owner", "retry")
+    for number in range(2):
+        create_store(actor=as_alice, owner=anna.owner, name="More", address=f"more-{number}")
+    with django_assert_num_queries(2):
+        told = manage("list_stores", "--json").json
+    assert [store["diagnosis"] is None for store in told] == [True, True, False]
 
 
 def test_reconcile_rings_what_is_due(manage, anna):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from stores.actor import SYSTEM, Actor
 from stores.errors import Refused, StaleStore
 from stores.messages import sentence
-from stores.models import Store, User
+from stores.models import Operation, Store, User
 
 COMMAND = Actor(None, "command")
 
@@ -60,6 +61,18 @@ def find_store(text: str) -> Store:
     raise CommandError(f"There is no store with the id or address “{text}”.")
 
 
+def moment(when: datetime | None) -> str | None:
+    return when.isoformat() if when else None
+
+
+def diagnosis_of(store: Store) -> dict[str, Any] | None:
+    """Of the newest operation, with its cause as a sentence; None where nothing is in the way."""
+    newest = store.operations.first()
+    if newest is None or not newest.diagnosis or newest.outcome == Operation.Outcome.SUCCEEDED:
+        return None
+    return {**newest.diagnosis, "cause": sentence(newest.diagnosis["cause"])}
+
+
 def as_json(store: Store) -> dict[str, Any]:
     return {
         "id": str(store.pk),
@@ -69,6 +82,12 @@ def as_json(store: Store) -> dict[str, Any]:
         "status": store.status,
         "since": store.status_since.isoformat(),
         "message": sentence(store.message),
+        "health": store.health,
+        "health_since": moment(store.health_since),
+        "health_message": store.health_sentence,
+        "observed_at": moment(store.observed_at),
+        "closes_at": moment(store.closes_at),
+        "diagnosis": diagnosis_of(store),
         "plan": store.plan,
         "engine": store.engine,
         "namespace": store.namespace,

@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db.models import Prefetch
 
 from provisioning.management.commands._base import StoreCommand, as_json, find_user
 from stores.lifecycle import Status
-from stores.models import Store
+from stores.models import Operation, Store
 
 
 class Command(StoreCommand):
@@ -30,6 +31,9 @@ class Command(StoreCommand):
         elif not options["all"]:
             found = found.existing()
         if options["json"]:
+            # The newest of each tells what is in the way; what it kept besides is large.
+            operations = Operation.objects.defer("evidence", "inventory", "receipt")
+            found = found.prefetch_related(Prefetch("operations", operations))
             return self.print_json([as_json(store) for store in found])
         for store in found:
             line = f"{store.pk}  {store.status:12}  {store.owner.get_username():15}  {store.url}"

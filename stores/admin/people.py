@@ -1,56 +1,25 @@
-"""What the support team sees and may do. Everything done here goes through the services."""
+"""Owners and the support team: who may change whom, all of it written down."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
 from stores import services
-from stores.actor import Actor
+from stores.admin.acting import staff
 from stores.audit import AuditEvent
-from stores.errors import Refused, StaleStore
-from stores.models import Operation, OperationStep, Store, User
-
-
-def staff(request: HttpRequest) -> Actor:
-    return Actor(
-        cast(User, request.user),
-        "admin",
-        address=request.META.get("REMOTE_ADDR", ""),
-        request_id=getattr(request, "request_id", ""),
-    )
-
-
-class ReadOnly:
-    """Looked at by who may view it; added, changed or deleted here by nobody, superusers included."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
-# --- People ------------------------------------------------------------------------------
+from stores.models import User
 
 
 class UserForm(UserChangeForm):  # type: ignore[type-arg]
@@ -183,121 +152,3 @@ admin.site.password_change = own_password_change  # type: ignore[method-assign, 
 # A group's rights are its members': they come with the platform (stores/apps.py), and any others
 # are given to people, whose changes are in the audit trail.
 admin.site.unregister(Group)
-
-
-# --- Stores ------------------------------------------------------------------------------
-
-
-class StepInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
-    model = OperationStep
-    fields = ("title", "outcome", "tries", "started_at", "ended_at", "sentence")
-    readonly_fields = fields
-    ordering = ("position",)
-    extra = 0
-
-
-class OperationInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
-    model = Operation
-    fields = ("kind", "actor", "requested_at", "finished_at", "outcome", "sentence")
-    readonly_fields = fields
-    show_change_link = True
-    extra = 0
-
-
-@admin.register(Operation)
-class OperationAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("store", "kind", "actor", "requested_at", "finished_at", "outcome")
-    list_filter = ("kind", "outcome", "requested_at")
-    list_select_related = ("store", "actor")
-    search_fields = ("=store__id", "store__name", "store__address", "actor__username")
-    fields = ("store", "kind", "actor", "requested_at", "finished_at", "outcome", "sentence")
-    inlines = (StepInline,)
-
-
-@admin.register(Store)
-class StoreAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("name", "address", "owner", "status", "status_since", "plan", "created_at")
-    list_filter = ("status", "plan", "engine", "created_at")
-    list_select_related = ("owner",)
-    search_fields = (
-        "=id", "name", "address", "namespace", "owner__username", "owner__email",
-    )  # fmt: skip
-    inlines = (OperationInline,)
-    # The portal shows a store to its owner only.
-    view_on_site = False
-    actions = ("retry", "refresh", "delete_stores")
-    fieldsets = (
-        (None, {"fields": ("id", "name", "owner", "status", "status_since", "sentence", "trail")}),
-        ("Wanted", {"fields": ("url", "engine", "plan", "chart_version", "generation")}),
-        ("In the cluster", {"fields": ("namespace", "namespace_uid", "outage_since")}),
-        ("Times", {"fields": ("created_at", "ready_at", "deadline_at", "due_at", "deleted_at")}),
-        ("Work", {"fields": ("lease_owner", "lease_until", "fence", "attempts", "rings")}),
-    )
-
-    @admin.display(description="audit trail")
-    def trail(self, store: Store) -> SafeString:
-        events = reverse("admin:stores_auditevent_changelist")
-        return format_html(
-            '<a href="{}?store__id__exact={}">What happened to this store</a>', events, store.pk
-        )
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("stores.change_store")
-
-    @admin.action(description="Retry the failed ones", permissions=["operate"])
-    def retry(self, request: HttpRequest, chosen: QuerySet[Store]) -> None:
-        self.each(request, chosen, services.retry_store, "is tried again")
-
-    @admin.action(description="Refresh the ready ones", permissions=["operate"])
-    def refresh(self, request: HttpRequest, chosen: QuerySet[Store]) -> None:
-        self.each(request, chosen, services.refresh_store, "is looked at again")
-
-    @admin.action(description="Delete, with everything in them…", permissions=["operate"])
-    def delete_stores(self, request: HttpRequest, chosen: QuerySet[Store]) -> HttpResponse | None:
-        if "confirmed" in request.POST:
-            self.each(request, chosen, services.delete_store, "is being deleted")
-            return None
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Delete these stores?",
-            "opts": self.opts,
-            "stores": chosen.select_related("owner"),
-        }
-        return TemplateResponse(request, "admin/stores/store/confirm_delete.html", context)
-
-    def each(
-        self,
-        request: HttpRequest,
-        chosen: QuerySet[Store],
-        verb: Callable[..., None],
-        success: str,
-    ) -> None:
-        """Do it to each by itself: one that is refused does not hold up the others."""
-        for store in chosen:
-            try:
-                verb(store, actor=staff(request))
-            except Refused as refused:
-                self.message_user(request, f"“{store}”: {refused}", messages.ERROR)
-            except StaleStore:
-                self.message_user(
-                    request, f"“{store}” changed at the same moment. Look again.", messages.ERROR
-                )
-            else:
-                self.message_user(request, f"“{store}” {success}.", messages.SUCCESS)
-
-
-# --- Audit trail -------------------------------------------------------------------------
-
-
-@admin.register(AuditEvent)
-class AuditEventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("at", "actor_name", "action", "store_name", "via", "address")
-    list_filter = ("action", "via", "at")
-    search_fields = ("=store__id", "store_name", "actor_name", "address", "request_id")
-    fields = (
-        "at", "actor_name", "actor", "action", "store_name", "store", "via", "address",
-        "request_id", "details", "previous_hash", "hash",
-    )  # fmt: skip
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
-        return super().get_queryset(request).select_related("actor", "store")

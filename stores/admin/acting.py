@@ -1,0 +1,33 @@
+"""As whom staff act, and what they can only look at."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.db.models import Model
+from django.http import HttpRequest
+
+from stores.actor import Actor
+from stores.models import User
+
+
+def staff(request: HttpRequest) -> Actor:
+    return Actor(
+        cast(User, request.user),
+        "admin",
+        address=request.META.get("REMOTE_ADDR", ""),
+        request_id=getattr(request, "request_id", ""),
+    )
+
+
+class ReadOnly:
+    """Looked at by who may view it; added, changed or deleted here by nobody, superusers included."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
