@@ -15,6 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 from provisioning.cluster.api import as_yaml, denial
@@ -127,6 +128,20 @@ class Helm:
                 log.warning("helm %s took longer than %s seconds", process.args, self.seconds)
                 raise NotYet(Message("busy"))
 
+    def end_orphans(self, namespace: str) -> bool:
+        """End every other Helm at work in the namespace, on this machine; whether there was one.
+
+        The lease is ours, so it belongs to a worker that is gone or late. Helm's records know no
+        fence: two at once could both say that theirs is deployed. Without mercy, as one that was
+        stopped hears of nothing else.
+        """
+        found = at_work(Path(self.program).name, namespace)
+        for pid in found:
+            log.warning("%s: ended an orphaned helm, process %s", namespace, pid)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(found)
+
     def environment(self, home: str) -> dict[str, str]:
         # Plugins, repositories and caches of whoever starts the worker have no business here.
         kept = ("PATH", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "SSL_CERT_FILE")
@@ -144,6 +159,20 @@ class Helm:
 def dies_with_us() -> list[str]:
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+
+
+def at_work(program: str, namespace: str) -> list[int]:
+    """Processes of that name that were given that namespace."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = file.read_bytes().decode(errors="replace").split("\0")
+        except OSError:  # ended meanwhile
+            continue
+        named = any(Path(word).name == program for word in words[:2])  # a script's is the second
+        if named and ("--namespace", namespace) in zip(words, words[1:], strict=False):
+            found.append(int(file.parent.name))
+    return found
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

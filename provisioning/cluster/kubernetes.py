@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from provisioning.cluster import api, evidence, inventory, readiness, surveying, watching
+from provisioning.cluster import api, evidence, inventory, readiness, records, surveying, watching
 from provisioning.cluster.api import Api, Conflict, NotFound, path_of
 from provisioning.cluster.base import (
     RELEASE_ANNOTATION,
@@ -128,32 +128,55 @@ class KubernetesCluster(Cluster):
         if namespace is None:
             raise rejected(f"namespace {release.namespace} not found")
         annotations = namespace["metadata"].get("annotations", {})
-        state = self.release_state(release.name, release.namespace)
+        found = self.revisions(release.name, release.namespace)
+        self.close_records(release, found)
+        state = found[max(found)] if found else ""
         if state == "deployed" and annotations.get(RELEASE_ANNOTATION) == release.hash:
             return False
+        if self.helm.end_orphans(release.namespace):
+            state = self.release_state(release.name, release.namespace)
         self.mend(release, state, beat)
         self.helm.upgrade(release, beat)
         # Helm's word is no proof: it also ends well when it could not write its record.
-        if (after := self.release_state(release.name, release.namespace)) != "deployed":
-            log.warning(
-                "%s: Helm ended, but the release is %s", release.namespace, after or "absent"
-            )
+        found = self.revisions(release.name, release.namespace)
+        if not found or found[max(found)] != "deployed":
+            log.warning("%s: Helm ended, but the release is %s", release.namespace, found)
             raise NotYet(Message("busy"))
+        self.close_records(release, found)
         self.remember_release(release, namespace["metadata"]["uid"])
         return True
 
     def mend(self, release: Release, state: str, beat: Beat) -> None:
         """Bring a release that a killed Helm left behind to where an upgrade is possible."""
-        if state in UNFINISHED:
-            if not release.may_start_over:
-                raise rejected(f"the release {release.name} is {state} although it was running")
+        if state not in (*UNFINISHED, *PENDING):
+            return
+        last = self.last_deployed(release.name, release.namespace)
+        if state in PENDING and last:
+            self.helm.rollback(release.name, release.namespace, last, beat)
+        elif release.may_start_over:
             self.helm.uninstall(release.name, release.namespace, beat)
-        elif state in PENDING:
-            last = self.last_deployed(release.name, release.namespace)
-            if last:
-                self.helm.rollback(release.name, release.namespace, last, beat)
-            elif release.may_start_over:
-                self.helm.uninstall(release.name, release.namespace, beat)
+        else:  # What is there holds a shop: it stays, and the upgrade takes it over.
+            self.unlock(release, max(self.revisions(release.name, release.namespace)))
+
+    def close_records(self, release: Release, found: dict[int, str]) -> None:
+        """A revision that another one came after is not under way, whatever its record says."""
+        for number, state in found.items():
+            if state in (*UNFINISHED, *PENDING) and number < max(found):
+                self.unlock(release, number)
+
+    def unlock(self, release: Release, revision: int) -> None:
+        name = records.name_of(release.name, revision)
+        record = self.get("Secret", name, release.namespace)
+        if record is None:
+            return
+        try:
+            self.api.request(
+                "PUT",
+                path_of("Secret", name, release.namespace),
+                body=records.as_failed(record),
+            )
+        except (Conflict, NotFound) as error:
+            raise NotYet(Message("busy")) from error  # somebody is alive, and writes it
 
     def remember_release(self, release: Release, uid: str) -> None:
         self.apply_as(

@@ -211,9 +211,10 @@ class SimulatedCluster(Cluster):
         if status in releases.PENDING and history.was_deployed:
             history.roll_back()
         elif status in (*releases.PENDING, *releases.UNFINISHED):
-            if not release.may_start_over:
-                raise rejected(f"the release {release.name} is {status} although it was running")
-            self.uninstall(objects, release.name, release.namespace)
+            if release.may_start_over:
+                self.uninstall(objects, release.name, release.namespace)
+            else:  # What is there holds a shop: it stays, and the upgrade takes it over.
+                history.mark(history.revisions[-1], "failed")
 
     def remember_release(self, objects: Objects, release: Release) -> None:
         namespace = objects.namespace(release.namespace)

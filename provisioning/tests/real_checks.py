@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import gzip
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provisioning import invariants
 from provisioning.cluster.api import path_of
 from provisioning.cluster.base import STORE_LABEL
+from provisioning.cluster.records import unpacked
 from provisioning.cluster.watching import lines
 from provisioning.engines import RELEASE_NAME
 from stores.lifecycle import SETTLED
@@ -65,9 +64,7 @@ def release_record(admin: KubernetesCluster, store: Store) -> Object:
         "Secret", store.namespace, labelSelector=f"owner=helm,name={RELEASE_NAME}"
     )
     newest = max(records, key=lambda record: int(record["metadata"]["labels"]["version"]))
-    # base64 once by Kubernetes and once by Helm.
-    packed = base64.b64decode(base64.b64decode(newest["data"]["release"]))
-    return dict(json.loads(gzip.decompress(packed)))
+    return unpacked(newest["data"]["release"])
 
 
 def volumes_of(admin: KubernetesCluster, store: Store) -> list[Object]:

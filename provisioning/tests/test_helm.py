@@ -167,3 +167,23 @@ def test_a_new_enough_helm_is_accepted(tmp_path):
 def test_a_missing_helm_is_said_with_the_way_out():
     with pytest.raises(ClusterMisconfigured, match="Install Helm 4.2.4 or newer, or set STOREYARD"):
         Helm("no-such-helm", "", 1).check_version()
+
+
+def test_an_orphan_in_the_same_namespace_is_ended_even_if_it_was_stopped(tmp_path):
+    program = stand_in(tmp_path, "time.sleep(60)")
+    orphans = [
+        subprocess.Popen([program, "upgrade", "store", "--namespace", namespace])
+        for namespace in ("store-anna-123456", "store-anna-1234567")
+    ]
+    ours, other = orphans
+    try:
+        ours.send_signal(signal.SIGSTOP)
+        helm = Helm(program, "", 30)
+        assert helm.end_orphans("store-anna-123456") is True
+        assert ours.wait(5) == -signal.SIGKILL
+        assert helm.end_orphans("store-anna-123456") is False
+        assert other.poll() is None
+    finally:
+        for orphan in orphans:
+            orphan.kill()
+            orphan.wait()

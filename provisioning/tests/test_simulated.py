@@ -20,7 +20,7 @@ from provisioning.cluster.base import Change, Manifest, Release
 from provisioning.cluster.simulated import SimulatedCluster
 from provisioning.cluster.simulation import charts, objects
 from provisioning.cluster.simulation.objects import merge
-from provisioning.errors import ClusterUnavailable, LeaseLost, StepFailed
+from provisioning.errors import ClusterUnavailable, LeaseLost, NotYet
 from stores.models import Store, User
 
 CHART = Path(__file__).parents[2] / "charts" / "woocommerce"
@@ -379,9 +379,10 @@ def test_a_new_file_gives_other_uids(path: Path, clock: Clock) -> None:
 def test_what_a_verb_refuses_leaves_nothing_behind(cluster: SimulatedCluster) -> None:
     store = installed(cluster)
     cluster.leave_release(store.namespace, "store", "pending-install")
-    kept = Release("store", store.namespace, CHART, "0.1.0", {}, may_start_over=False)
-    with pytest.raises(StepFailed):
-        cluster.ensure_release(kept)
+    cluster.delete("Namespace", store.namespace)
+    with pytest.raises(NotYet):
+        cluster.ensure_release(release_of(store))
+    # It was not uninstalled in order to start over.
     assert found(cluster, "Deployment", WEB, store)
 
 

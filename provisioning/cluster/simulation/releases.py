@@ -55,11 +55,12 @@ class History:
         return number
 
     def deploy(self, number: int) -> None:
-        for revision in self.revisions:
-            if revision.number == number:
-                self.mark(revision, "deployed")
-            elif revision.status == "deployed":
-                self.mark(revision, "superseded")
+        earlier = [revision for revision in self.revisions if revision.number < number]
+        # Where none is deployed, Helm goes on from the newest one.
+        replaced = [one for one in earlier if one.status == "deployed"] or earlier[-1:]
+        for revision in replaced:
+            self.mark(revision, "superseded")
+        self.mark(next(one for one in self.revisions if one.number == number), "deployed")
 
     def mark(self, revision: Revision, status: str) -> None:
         revision.stored.body["metadata"]["labels"]["status"] = status
@@ -69,7 +70,7 @@ class History:
         """What was last deployed is so again, as a revision of its own."""
         for revision in self.revisions:
             if revision.status in PENDING:
-                self.mark(revision, "superseded")
+                self.mark(revision, "failed")
         self.deploy(self.begin("pending-rollback"))
 
     def forget(self) -> None:
