@@ -27,6 +27,7 @@ GUARDRAILS = (
     ("LimitRange", LIMITS),
     ("NetworkPolicy", DENY),
 )
+GENERATION = "storeyard.dev/generation"
 # On a Secret that somebody put back from a backup: it may be younger than the data.
 RESTORED = "storeyard.dev/restored"
 # Helm keeps five revisions of the release, each a Secret, and one more while it upgrades.
@@ -62,6 +63,7 @@ def namespace(store: Store) -> Manifest:
             "storeyard.dev/engine": store.engine,
             "storeyard.dev/plan": store.plan,
             "storeyard.dev/host": store.host,
+            GENERATION: str(store.generation),
         },
     }
     if store.namespace_uid:

@@ -28,6 +28,8 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 RELEASE_ANNOTATION = "storeyard.dev/release"
 # What the release consists of, as it was when Helm had put it in: "Kind/name" to generation.
 PARTS_ANNOTATION = "storeyard.dev/release-parts"
+# The version that Helm put in last: for whoever has no row of the store (adoption.py).
+CHART_ANNOTATION = "storeyard.dev/chart-version"
 
 
 def no_beat() -> None:

@@ -12,6 +12,7 @@ from django.conf import settings
 from provisioning.cluster import api, evidence, inventory, readiness, records, surveying, watching
 from provisioning.cluster.api import Api, Conflict, NotFound, path_of
 from provisioning.cluster.base import (
+    CHART_ANNOTATION,
     RELEASE_ANNOTATION,
     Beat,
     Change,
@@ -187,7 +188,10 @@ class KubernetesCluster(Cluster):
                 "metadata": {
                     "name": release.namespace,
                     "uid": uid,
-                    "annotations": {RELEASE_ANNOTATION: release.hash},
+                    "annotations": {
+                        RELEASE_ANNOTATION: release.hash,
+                        CHART_ANNOTATION: release.chart_version,
+                    },
                 },
             },
         )

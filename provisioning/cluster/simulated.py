@@ -17,6 +17,7 @@ from typing import Any
 from provisioning.cluster import inventory, readiness
 from provisioning.cluster import seen as reduced
 from provisioning.cluster.base import (
+    CHART_ANNOTATION,
     RELEASE_ANNOTATION,
     Beat,
     Change,
@@ -221,6 +222,7 @@ class SimulatedCluster(Cluster):
         if namespace:
             annotations = namespace.body["metadata"].setdefault("annotations", {})
             annotations[RELEASE_ANNOTATION] = release.hash
+            annotations[CHART_ANNOTATION] = release.chart_version
             objects.save(namespace)
 
     def uninstall_release(self, name: str, namespace: str, beat: Beat = no_beat) -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from django.apps import apps
 from django.conf import settings as django_settings
-from django.core.management import ManagementUtility
+from django.core.management import ManagementUtility, call_command
 from django.db import connection
 
+from provisioning import manifests
 from provisioning.checks import check_queue
 from provisioning.diagnosis import Diagnosis
+from provisioning.cluster.simulated import SimulatedCluster
 from stores.actor import SYSTEM, Actor
 from stores.audit import AuditEvent
 from stores.lifecycle import Status
@@ -84,6 +86,30 @@ def test_check_invariants_names_what_does_not_hold(manage, anna):
 
 def test_check_invariants_settled_counts_work_under_way(manage, anna):
     assert "I7: " in manage("check_invariants", "--settled").out
+
+
+# --- Adoption ----------------------------------------------------------------------------
+
+
+def test_adopt_stores_asks_before_it_does(manage, settings, anna, alice):
+    cluster = SimulatedCluster(settings.SIMULATED_CLUSTER_FILE)
+    cluster.apply(manifests.namespace(anna))
+    call_command("flush", interactive=False, verbosity=0)
+    alice.save(force_insert=True)
+    done = manage("adopt_stores")
+    assert done.code == 0 and not Store.objects.exists()
+    assert f"{anna.namespace}  {anna.pk}  requested  of alice@example.com  “Anna’s 🛍”" in done.out
+    assert "1 stores would be adopted; --apply does it. 0 not" in done.out
+    [said] = manage("adopt_stores", "--apply", "--json").json
+    assert said["adopted"] and said["store"] == str(anna.pk)
+    assert Store.objects.get() == anna
+    assert "0 stores adopted." in manage("adopt_stores", "--apply").out
+
+
+@pytest.mark.parametrize("owner", ["alice", "not-an-id=alice"])
+def test_an_heir_needs_an_id_and_a_user(manage, alice, owner):
+    done = manage("adopt_stores", "--owner", owner)
+    assert done.code == 1 and "is not ID=USER" in done.err
 
 
 # --- Stores ------------------------------------------------------------------------------
