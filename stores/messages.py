@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 SENTENCES: dict[str, Any] = {
     # Waiting
     "in-line": _(
-        "Waiting in line: %(starting)s stores are starting right now. "
-        "This one begins by itself as soon as there is room."
+        "Waiting in line: no more stores may start at once. "
+        "This one begins by itself as soon as it is its turn."
     ),
     "paused": _(
         "Nothing is set up or changed at the moment: %(reason)s "

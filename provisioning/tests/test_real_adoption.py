@@ -17,6 +17,7 @@ pytest_plugins = ["provisioning.tests.real_fixtures"]
 
 def test_a_lost_database_costs_no_shop_and_no_password(platform: Platform) -> None:
     platform.start_worker()
+    platform.start_watcher()
     running, other = platform.create("Anna’s Ceramics 🛍"), platform.create(owner=platform.bob)
     for store in (running, other):
         platform.wait_for(store, Status.READY)
