@@ -79,7 +79,7 @@ def adopted(verdict: Verdict, actor: Actor, heirs: dict[UUID, User] | None) -> V
 
 def unknown(cluster: Cluster) -> list[tuple[SeenNamespace, bool]]:
     """Namespaces whose uid is in no row; with each, whether several say they are that store."""
-    seen_there = cluster.survey()
+    seen_there = cluster.survey().namespaces
     uids = set(Store.objects.exclude(namespace_uid="").values_list("namespace_uid", flat=True))
     claims = Counter(seen.store_id for seen in seen_there)
     return [(seen, claims[seen.store_id] > 1) for seen in seen_there if seen.uid not in uids]
