@@ -17,8 +17,8 @@ from django.db import connection
 
 from provisioning import manifests
 from provisioning.checks import check_queue
-from provisioning.diagnosis import Diagnosis
 from provisioning.cluster.simulated import SimulatedCluster
+from provisioning.diagnosis import Diagnosis
 from stores.actor import SYSTEM, Actor
 from stores.audit import AuditEvent
 from stores.lifecycle import Status
