@@ -112,6 +112,33 @@ def test_an_heir_needs_an_id_and_a_user(manage, alice, owner):
     assert done.code == 1 and "is not ID=USER" in done.err
 
 
+def test_find_orphans_lists_and_says_what_to_do(manage, settings, anna):
+    assert manage("find_orphans") == Done(0, "0 orphans.\n", "")
+    cluster = SimulatedCluster(settings.SIMULATED_CLUSTER_FILE)
+    cluster.apply(manifests.namespace(Store(owner=anna.owner, namespace="store-x-000000")))
+    done = manage("find_orphans")
+    assert done.code == 0 and "namespace  store-x-000000  There is no row" in done.out
+    [orphan] = manage("find_orphans", "--json").json
+    assert (orphan["kind"], orphan["name"]) == ("namespace", "store-x-000000")
+
+
+# --- Pauses ------------------------------------------------------------------------------
+
+
+def test_pausing_and_resuming(manage, anna):
+    done = manage("pause_provisioning", "--reason", "We move the cluster.")
+    assert done == Done(0, "Paused: We move the cluster.\n", "")
+    assert AuditEvent.objects.get(action="platform.pause").via == "command"
+    assert manage("resume_provisioning") == Done(0, "Resumed.\n", "")
+
+
+def test_a_pause_needs_a_reason_and_a_resumption_a_pause(manage, db):
+    assert "--reason" in manage("pause_provisioning").err
+    assert "Give a reason" in manage("pause_provisioning", "--reason", " ").err
+    done = manage("resume_provisioning")
+    assert done.code == 1 and "not paused" in done.err
+
+
 # --- Stores ------------------------------------------------------------------------------
 
 
