@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, Prefetch, Q, Sum
 from django.http import QueryDict
+from django.utils import timezone
 from django.utils.http import urlencode
 
 from portal.troubles import Trouble, stamp, troubles
+from stores.health import is_old, looked_at
 from stores.lifecycle import SETTLED, Status
 from stores.models import Operation, Store, StoreQuerySet, User
 
@@ -62,6 +65,9 @@ class Overview:
     revisions: int
     max_stores: int
     troubles: list[Trouble]
+    looked_at: datetime | None
+    # Of those that are ready, how many are known to be well or not, although nobody looks at all.
+    still_known: int
 
     @property
     def used(self) -> int:
@@ -84,15 +90,20 @@ class Overview:
     @property
     def version(self) -> str:
         # Revisions only ever grow and rows are never removed: the sum names the state.
-        return f"{self.revisions}-{self.max_stores}-{stamp(self.troubles)}"
+        known = self.still_known if is_old(self.looked_at) else "all"
+        return f"{self.revisions}-{self.max_stores}-{known}-{stamp(self.troubles)}"
 
 
 def overview(user: User) -> Overview:
     rows = Store.objects.visible_to(user).order_by().values_list("status")
-    counted = list(rows.annotate(Count("pk"), Sum("revision")))
+    young = timezone.now() - timedelta(seconds=settings.UNKNOWN_SECONDS)
+    known = Count("pk", filter=Q(observed_at__gte=young))
+    counted = list(rows.annotate(stores=Count("pk"), revisions=Sum("revision"), known=known))
     return Overview(
-        counts={status: count for status, count, _ in counted},
-        revisions=sum(revisions for _, _, revisions in counted),
+        counts={status: count for status, count, _, _ in counted},
+        revisions=sum(revisions for _, _, revisions, _ in counted),
+        looked_at=looked_at(),
+        still_known=sum(known for *_, known in counted),
         max_stores=user.max_stores,
         troubles=troubles(),
     )
@@ -140,6 +151,7 @@ def listing(user: User, wanted: Wanted, stores: Overview) -> dict[str, Any]:
         "wanted": wanted,
         "overview": stores,
         "troubles": stores.troubles,
+        "looked_at": stores.looked_at,
         "tabs": tabs(stores, wanted),
         "page": page,
         "poll": wanted.link(version=stores.version),

@@ -27,6 +27,7 @@ from portal.troubles import Trouble, stamp, troubles
 from stores import names, services
 from stores.actor import Actor
 from stores.errors import QuotaExceeded, Refused, StaleStore
+from stores.health import Told, looked_at, told
 from stores.lifecycle import GOING, Status
 from stores.models import Store, User
 from stores.plans import PLANS
@@ -143,24 +144,33 @@ def why_not_address(address: str, user: User) -> str:
 @signed_in
 def store_detail(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = own_store(request, store_id)
-    return render(request, "stores/detail.html", detail(request, store, troubles()))
+    health = told(store, looked_at())
+    return render(request, "stores/detail.html", detail(request, store, health, troubles()))
 
 
 @require_safe
 @signed_in
 def store_status(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = own_store(request, store_id)
-    shown = troubles()
-    if request.GET.get("version") == version_of(store, shown):
-        return HttpResponse(status=204)
-    return render(request, "stores/_store.html", detail(request, store, shown))
+    shown, health = troubles(), told(store, looked_at())
+    if request.GET.get("version") == version_of(store, health, shown):
+        response = HttpResponse(status=204)
+    else:
+        response = render(request, "stores/_store.html", detail(request, store, health, shown))
+    # Nothing else may be new, and yet it was looked at again.
+    if health and health.seen_at:
+        response["X-Seen-At"] = health.seen_at.isoformat(timespec="seconds")
+    return response
 
 
-def version_of(store: Store, shown: list[Trouble]) -> str:
-    return f"{store.revision}-{stamp(shown)}"
+def version_of(store: Store, health: Told | None, shown: list[Trouble]) -> str:
+    # Health turns unknown by itself: no revision tells of it.
+    return f"{store.revision}-{health.health if health else 'none'}-{stamp(shown)}"
 
 
-def detail(request: HttpRequest, store: Store, shown: list[Trouble]) -> dict[str, Any]:
+def detail(
+    request: HttpRequest, store: Store, health: Told | None, shown: list[Trouble]
+) -> dict[str, Any]:
     operations = store.operations.select_related("actor").prefetch_related("steps")
     timelines = [timeline(operation) for operation in operations[: EARLIER_OPERATIONS + 1]]
     latest = timelines[0] if timelines else None
@@ -169,7 +179,8 @@ def detail(request: HttpRequest, store: Store, shown: list[Trouble]) -> dict[str
         "troubles": shown,
         # Of the row as it was read before the rest: what changes in between is then shown the
         # next time, not never.
-        "version": version_of(store, shown),
+        "version": version_of(store, health, shown),
+        "told": health,
         "latest": latest,
         "remedy": remedy(store, latest),
         "receipt": receipt(latest),

@@ -82,7 +82,12 @@ document.addEventListener("htmx:afterSwap", () => {
   announce();
 });
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.target.matches("[data-live]")) connected(event.detail.successful);
+  if (!event.target.matches("[data-live]")) return;
+  connected(event.detail.successful);
+  // The store was looked at again, and nothing else is new.
+  const seen = event.detail.xhr.getResponseHeader("X-Seen-At");
+  const time = document.querySelector("time[data-seen]");
+  if (seen && time) time.dateTime = seen;
 });
 
 // --- Buttons -----------------------------------------------------------------------------

@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
+from django.template import Context
 from django.template.loader import get_template
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import ngettext
 
-from stores.lifecycle import Status
+from stores.health import Told, told
+from stores.lifecycle import Health, Status
 from stores.models import Store
 
 register = template.Library()
@@ -30,6 +32,14 @@ LOOKS = {
 }
 
 
+HEALTH_LOOKS = {
+    Health.HEALTHY: ("heart-fill", "ok"),
+    Health.DEGRADED: ("heartbreak-fill", "going"),
+    Health.LOST: ("exclamation-octagon-fill", "bad"),
+    Health.UNKNOWN: ("question-circle-fill", "gone"),
+}
+
+
 @register.simple_tag
 def icon(name: str) -> SafeString:
     return mark_safe(get_template(f"icons/{name}.svg").render().strip())
@@ -39,6 +49,18 @@ def icon(name: str) -> SafeString:
 def status_badge(store: Store) -> dict[str, Any]:
     look, tone = LOOKS[Status(store.status)]
     return {"word": store.get_status_display(), "icon": look, "tone": tone}
+
+
+@register.inclusion_tag("stores/badge.html")
+def health_badge(told: Told) -> dict[str, Any]:
+    look, tone = HEALTH_LOOKS[told.health]
+    return {"word": told.word, "icon": look, "tone": tone, "kind": "health"}
+
+
+@register.simple_tag(takes_context=True)
+def health_of(context: Context, store: Store) -> Told | None:
+    """With the page's knowledge of when somebody last looked at all stores."""
+    return told(store, context["looked_at"])
 
 
 @register.filter
@@ -82,6 +104,28 @@ def duration(length: timedelta | None) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+@register.filter
+def moment(at: datetime) -> SafeString:
+    """The time of day; the whole date in the title."""
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        at.isoformat(timespec="seconds"),
+        at.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        at.strftime("%H:%M UTC"),
+    )
+
+
+@register.filter
+def seen(at: datetime) -> SafeString:
+    """As ``ago``; storeyard.js puts a younger time in when an answer names one."""
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago data-seen>{}</time>',
+        at.isoformat(timespec="seconds"),
+        at.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        in_words(timezone.now() - at),
+    )
 
 
 @register.filter

@@ -297,7 +297,9 @@ def test_json_tells_health_and_diagnosis_in_words(
     found = Diagnosis(cause, "workload", "owner", "retry", ("Pod db-0: Error",))
     anna.operations.update(diagnosis=found.as_json())
     looked = anna.created_at
-    Store.objects.update(health="degraded", health_since=looked, observed_at=looked)
+    Store.objects.update(
+        health="degraded", health_since=looked, observed_at=looked, ready_at=looked
+    )
     told = manage("list_stores", "--json").json[0]
     assert (told["health"], told["health_since"]) == ("degraded", looked.isoformat())
     assert told["observed_at"] == looked.isoformat() and told["closes_at"] is None
@@ -305,7 +307,7 @@ def test_json_tells_health_and_diagnosis_in_words(
     assert (told["diagnosis"]["move"], told["diagnosis"]["action"]) == ("owner", "retry")
     for number in range(2):
         create_store(actor=as_alice, owner=anna.owner, name="More", address=f"more-{number}")
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         told = manage("list_stores", "--json").json
     assert [store["diagnosis"] is None for store in told] == [True, True, False]
 

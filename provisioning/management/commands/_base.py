@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,12 +12,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from stores.actor import SYSTEM, Actor
 from stores.errors import Refused, StaleStore
+from stores.health import Told, looked_at, told
 from stores.messages import sentence
 from stores.models import Operation, Store, User
 
 COMMAND = Actor(None, "command")
 
-__all__ = ["COMMAND", "SYSTEM", "StoreCommand", "as_json", "find_store", "find_user"]
+__all__ = ["COMMAND", "SYSTEM", "StoreCommand", "all_as_json", "find_store", "find_user"]
 
 
 class StoreCommand(BaseCommand):
@@ -73,7 +75,12 @@ def diagnosis_of(store: Store) -> dict[str, Any] | None:
     return {**newest.diagnosis, "cause": sentence(newest.diagnosis["cause"])}
 
 
-def as_json(store: Store) -> dict[str, Any]:
+def all_as_json(stores: Iterable[Store]) -> list[dict[str, Any]]:
+    looked = looked_at()
+    return [as_json(store, told(store, looked)) for store in stores]
+
+
+def as_json(store: Store, health: Told | None) -> dict[str, Any]:
     return {
         "id": str(store.pk),
         "name": store.name,
@@ -82,10 +89,10 @@ def as_json(store: Store) -> dict[str, Any]:
         "status": store.status,
         "since": store.status_since.isoformat(),
         "message": sentence(store.message),
-        "health": store.health,
-        "health_since": moment(store.health_since),
-        "health_message": store.health_sentence,
-        "observed_at": moment(store.observed_at),
+        "health": health.health if health else "",
+        "health_since": moment(health.since) if health else None,
+        "health_message": health.sentence if health else "",
+        "observed_at": moment(health.seen_at) if health else None,
         "closes_at": moment(store.closes_at),
         "diagnosis": diagnosis_of(store),
         "plan": store.plan,

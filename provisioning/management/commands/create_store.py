@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from provisioning.management.commands._base import COMMAND, StoreCommand, as_json, find_user
+from provisioning.management.commands._base import COMMAND, StoreCommand, all_as_json, find_user
 from stores import plans, services
 from stores.lifecycle import Status
 from stores.models import Store
@@ -36,7 +36,7 @@ class Command(StoreCommand):
         if options["wait"]:
             wait_until_settled(store, options["timeout"])
         if options["json"]:
-            self.print_json(as_json(store))
+            self.print_json(all_as_json([store])[0])
         else:
             self.stdout.write(f"{store.pk} {store.status} {store.url}")
         if options["wait"] and store.status != Status.READY:

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import Prefetch
 
-from provisioning.management.commands._base import StoreCommand, as_json, find_user
+from provisioning.management.commands._base import StoreCommand, all_as_json, find_user
 from stores.lifecycle import Status
 from stores.models import Operation, Store
 
@@ -34,7 +34,7 @@ class Command(StoreCommand):
             # The newest of each tells what is in the way; what it kept besides is large.
             operations = Operation.objects.defer("evidence", "inventory", "receipt")
             found = found.prefetch_related(Prefetch("operations", operations))
-            return self.print_json([as_json(store) for store in found])
+            return self.print_json(all_as_json(found))
         for store in found:
             line = f"{store.pk}  {store.status:12}  {store.owner.get_username():15}  {store.url}"
             self.stdout.write(f"{line}  {store.sentence}".rstrip())

@@ -6,7 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from provisioning import tasks
 from provisioning.errors import ClusterMisconfigured
-from provisioning.management.commands._base import StoreCommand, as_json
+from provisioning.management.commands._base import StoreCommand, all_as_json
 from stores.models import Store
 
 
@@ -26,7 +26,7 @@ class Command(StoreCommand):
                 raise CommandError(str(error)) from None
             due = [store for store in due if store.pk in rung]
         if options["json"]:
-            return self.print_json([as_json(store) for store in due])
+            return self.print_json(all_as_json(due))
         for store in due:
             self.stdout.write(
                 f"{store.pk}  {store.status:12}  {store.url}  {store.sentence}".rstrip()
