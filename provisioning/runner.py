@@ -99,7 +99,7 @@ class Pass:
             return self.lease.release(orderly=True)
         if self.store.status == Status.CLOSING and patience.grace_is_over(self.lease):
             self.move(Status.DELETING, closes_at=None)
-        if self.store.attempts > settings.MAX_ATTEMPTS and self.store.status in STARTING:
+        if self.store.attempts > settings.MAX_ATTEMPTS and self.can_fail:
             return self.fail(self.why_given_up())
         if not self.going and (pause := Pause.current()):
             return self.hold(pause)
@@ -125,10 +125,17 @@ class Pass:
         return steps.TEAR_DOWN if self.going else steps.PROVISION
 
     @property
+    def repairs(self) -> bool:
+        return self.store.status == Status.READY and self.timeline.operation is not None
+
+    @property
+    def can_fail(self) -> bool:
+        return self.store.status in STARTING or self.repairs
+
+    @property
     def has_deadline(self) -> bool:
         """Of a new store it is set when it is admitted: its time in line does not count."""
-        repair = self.store.status == Status.READY and self.timeline.operation is not None
-        return repair or self.store.status == Status.UPDATING
+        return self.repairs or self.store.status == Status.UPDATING
 
     def run(self, tuple_of_steps: tuple[steps.Step, ...]) -> None:
         work = steps.Work(self.store, self.cluster, self.lease, self.timeline.operation)
@@ -162,10 +169,12 @@ class Pass:
         found = None
         if late or patience.waited_long(self.timeline.rows.get(self.step)):
             found = self.diagnose(waiting=waiting, said=said)
+        if self.going:
+            return self.wait(waiting, found)
         if found and found.never_fails:
             return self.wait_for_platform(found)
         patience.start_the_clock(self.lease)
-        in_vain = found is not None and found.at_once and not self.going
+        in_vain = found is not None and found.at_once
         if in_vain or patience.deadline_passed(self.lease):
             cause = found.cause if found and found.kind != "unknown" else too_slow(waiting)
             self.timeline.ends(self.step, Outcome.FAILED, cause)
@@ -177,9 +186,11 @@ class Pass:
         final = message.code in FINAL
         said = str(message.params.get("reason", message))
         found = self.diagnose(said=said, sure=message if final else None)
+        if self.going:  # a deletion is never given up
+            return self.wait(message, found)
         if found and found.never_fails:
             return self.wait_for_platform(found)
-        if not final and not self.going and self.timeline.may_fail_again():
+        if not final and self.timeline.may_fail_again():
             return self.try_again(message)
         self.fail(found.cause if found and found.kind != "unknown" else message)
 
@@ -239,8 +250,6 @@ class Pass:
         return seen if self.store.ready_at else seen | {"health_told": Health.HEALTHY}
 
     def fail(self, message: Message) -> None:
-        if self.going:
-            return self.wait(message)  # never given up
         if self.store.status == Status.READY:
             return self.say_of_ready(message)
         with transaction.atomic():
@@ -275,9 +284,9 @@ class Pass:
         except (ClusterUnavailable, NotYet, StepFailed):
             return False
 
-    def wait(self, message: Message) -> None:
+    def wait(self, message: Message, found: Diagnosis | None = None) -> None:
         """Return; the watcher, the clock or a person rings again."""
-        self.say(message)
+        self.say(found.cause if found and found.kind != "unknown" else message)
         due_at = patience.next_look(message, Coalesce(F("deadline_at"), F("closes_at")))
         self.lease.release(orderly=True, due_at=due_at, ring=self.momentary)
 

@@ -154,7 +154,7 @@ def gone(platform: Platform, patients: dict[str, Patient]) -> dict[str, Patient]
     }
     platform.kill_all()
     for patient in gone.values():
-        services.delete_store(patient.store, actor=TEST)
+        services.delete_store(patient.store, actor=TEST, now=True)
     kill_workers(platform, gone, [(name, "after_step", name) for name in names])
     platform.start_worker()
     platform.start_watcher()
