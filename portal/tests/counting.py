@@ -21,7 +21,8 @@ ran: Counter[str] = Counter()
 missing: Counter[str] = Counter()
 
 
-@pytest.hookimpl(trylast=True)
+# First, so that -m can choose by the mark.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
         return
