@@ -124,6 +124,10 @@ SENTENCES: dict[str, Any] = {
         "support, naming this store: retrying cannot help before the shop's parts are changed."
     ),
     "account-missing": _(
+        "%(name)s may not start, because its account %(account)s in the cluster is missing. Have the "
+        "store repaired; if that does not help, ask support."
+    ),
+    "namespace-not-prepared": _(
         "The cluster is still preparing the store's namespace for %(name)s. There is nothing to "
         "do: it goes on by itself."
     ),

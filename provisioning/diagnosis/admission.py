@@ -26,6 +26,7 @@ OUT_OF_RANGE = re.compile(
     r"((?:maximum|minimum) (\S+) usage per (\S+) is (\S+?)[,.] but (?:request|limit) is (\S+?)[.,\]]*"
     r"|(\S+) max limit to request ratio per \S+ is \S+)(?:$|\s)"
 )
+ACCOUNT = re.compile(r"error looking up service account [^/\s]+/([\w.-]+)")
 WEBHOOK = re.compile(r"failed calling webhook|failed to call webhook")
 
 
@@ -143,12 +144,14 @@ def pod_security_refuses(evidence: Evidence) -> Diagnosis | None:
 
 
 def account_missing(evidence: Evidence) -> Diagnosis | None:
-    """A new namespace's account is made by the cluster, a moment after the namespace."""
+    """The account that every namespace has is made by the cluster, a moment after the namespace."""
     for name, text, line in refusals(evidence):
-        if "error looking up service account" in text:
-            return Diagnosis(
-                Message("account-missing", {"name": name}), "cluster", "nobody", "", (line,)
-            )
+        if found := ACCOUNT.search(text):
+            if found[1] == "default":
+                cause = Message("namespace-not-prepared", {"name": name})
+                return Diagnosis(cause, "cluster", "nobody", "", (line,))
+            cause = Message("account-missing", {"name": name, "account": found[1]})
+            return Diagnosis(cause, "chart", "support", "repair", (line,))
     return None
 
 

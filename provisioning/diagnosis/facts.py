@@ -135,10 +135,12 @@ def log_lines(evidence: Evidence, pod: Object, container: Object) -> tuple[str, 
 
 
 def events_about(evidence: Evidence, kind: str, name: str) -> tuple[str, ...]:
+    """The last warnings; of disks any event: that one cannot be made is said as if it were normal."""
     about = [
         event
         for event in items(evidence, "events")
-        if event.get("type") != "Normal" and subject(event) == (kind, name)
+        if subject(event) == (kind, name)
+        and (event.get("type") != "Normal" or kind == "PersistentVolumeClaim")
     ]
     about.sort(key=last_seen)
     return tuple(event_line(event) for event in about[-EVENT_LINES:])
