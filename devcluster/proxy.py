@@ -302,7 +302,8 @@ class Exchange(BaseHTTPRequestHandler):
 
     def cut(self) -> None:
         """Called by another thread: whatever this one waits for ends in an error."""
-        for end in (self.connection, self._upstream.sock):
+        # There is no connection to the API server before something was asked of it.
+        for end in filter(None, (self.connection, self._upstream.sock)):
             with contextlib.suppress(OSError, AttributeError):
                 # Of the socket below TLS: a goodbye would wait for whoever is busy with it.
                 socket.socket.shutdown(end, socket.SHUT_RDWR)

@@ -45,7 +45,8 @@ def kept(evidence: Evidence) -> dict[str, Any]:
         result[key], left = as_fits(lines, left)
     result["logs"] = {}
     for name, text in (evidence.get("logs") or {}).items():
-        text = tail(text, LOG_CHARACTERS)
+        # Redacted when it was read; what is far from the end need not be looked at again.
+        text = tail(text[-2 * LOG_CHARACTERS :], LOG_CHARACTERS)
         if (cost := size({name: text})) <= left:
             result["logs"][name], left = text, left - cost
     return result

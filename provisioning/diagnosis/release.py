@@ -104,7 +104,7 @@ def changed_at(release: Object) -> str:
 
 def rights_revoked(evidence: Evidence) -> Diagnosis | None:
     namespace = evidence.get("namespace")
-    young = namespace is not None and 0 < age(evidence, namespace) < RIGHTS_SECONDS
+    young = bool(namespace and evidence.get("now") and age(evidence, namespace) < RIGHTS_SECONDS)
     if FORBIDDEN.search(said(evidence)) and not young:
         return Diagnosis(Message("rights-revoked"), "portal", "platform", "", quoted(evidence))
     return None

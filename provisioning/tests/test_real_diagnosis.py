@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import socket
-from collections.abc import Iterator
+from base64 import b64encode
+from contextlib import ExitStack
 
 import pytest
 
-from devcluster import DevCluster, binaries
 from provisioning import diagnosis, manifests
-from provisioning.cluster.kubernetes import KubernetesCluster
 from provisioning.diagnosis import Diagnosis
 from provisioning.tests.trouble_kit import (
     BY_HAND,
@@ -19,41 +17,17 @@ from provisioning.tests.trouble_kit import (
     https_server,
     object_of,
     pod_spec,
+    says,
     storage_class,
     until,
     webhook,
     workload,
 )
-from stores.messages import sentence
 
 pytestmark = pytest.mark.cluster
+pytest_plugins = ["provisioning.tests.trouble_kit"]
 LATER = 60.0
 HOUR = 3600.0
-
-
-@pytest.fixture(scope="module")
-def admin(devcluster: DevCluster) -> KubernetesCluster:
-    helm = str(binaries() / "helm")
-    return KubernetesCluster.from_kubeconfig(str(devcluster.kubeconfig), helm=helm)
-
-
-@pytest.fixture
-def ground(
-    real_cluster: KubernetesCluster, admin: KubernetesCluster, devcluster: DevCluster
-) -> Iterator[Ground]:
-    ground = Ground(real_cluster, admin, devcluster)
-    yield ground
-    admin.delete("Namespace", ground.namespace)
-
-
-def says(found: Diagnosis, kind: str, move: str, action: str, *words: str) -> None:
-    """Class, move, action; the words of the sentence; and that it rests on something."""
-    assert (found.kind, found.move, found.action) == (kind, move, action), found
-    text = sentence(found.cause.as_json())
-    for word in words:
-        assert word in text, text
-    assert found.lines
-    assert all(0 < len(line) <= 300 and "\n" not in line for line in found.lines)
 
 
 def in_lines(found: Diagnosis, *words: str) -> None:
@@ -108,20 +82,20 @@ def test_an_account_that_the_chart_forgot_is_named(ground: Ground) -> None:
 
 def test_a_check_that_does_not_answer_is_the_clusters_fault(ground: Ground) -> None:
     """Something listens and never says a word: the API server gives up after a second."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        with ground.made(webhook(ground, silent.getsockname()[1])):
-            ground.deployment()
-            found = ground.diagnosis("webhook-silent")
+    silent = socket.create_server(("127.0.0.1", 0))
+    with silent, ground.made(webhook(ground, silent.getsockname()[1])):
+        ground.deployment()
+        found = ground.diagnosis("webhook-silent")
     says(found, "cluster", "platform", "", "check.example.com", "It is not your store")
     assert found.never_fails
 
 
 def test_a_check_that_says_no_is_quoted(ground: Ground) -> None:
-    ca = (ground.devcluster.root / "identities" / "ca.crt").read_bytes()
-    with https_server(ground.devcluster) as port:
-        with ground.made(webhook(ground, port, base64.b64encode(ca).decode())):
-            ground.deployment()
-            found = ground.diagnosis("webhook-denies")
+    authority = (ground.devcluster.root / "identities" / "ca.crt").read_bytes()
+    with https_server(ground.devcluster) as port, ExitStack() as check:
+        check.enter_context(ground.made(webhook(ground, port, b64encode(authority).decode())))
+        ground.deployment()
+        found = ground.diagnosis("webhook-denies")
     says(found, "chart", "platform", "contact", "check.example.com", "closed on Sundays")
     assert not found.at_once
 
@@ -237,19 +211,18 @@ def test_a_machine_that_falls_silent_is_named(ground: Ground) -> None:
     try:
         ground.deployment(nodeSelector={"kubernetes.io/hostname": node}, situation=BY_HAND)
         until(lambda: ground.pod("store-web")["spec"].get("nodeName") == node)
+        # Otherwise kwok, which is this machine's kubelet, says at once that all is well.
+        ground.devcluster.pause("kwok")
         silent = {
             "type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown",
             "message": "Kubelet stopped posting node status.",
         }  # fmt: skip
-
-        def found() -> Diagnosis | None:
-            # kwok, which is this machine's kubelet, says otherwise every now and then.
-            ground.write_status("Node", node, {"conditions": [silent]})
-            seen = diagnosis.diagnose(ground.evidence())
-            return seen if seen and seen.cause.code == "node-lost" else None
-
-        says(until(found), "cluster", "platform", "", "store-web", node, "by itself")
+        ground.write_status("Node", node, {"conditions": [silent]})
+        found = ground.diagnosis("node-lost")
+        says(found, "cluster", "platform", "", "store-web", node, "by itself")
+        in_lines(found, "stopped posting")
     finally:
+        ground.devcluster.resume("kwok")
         ground.remove("Node", node)
 
 

@@ -19,13 +19,14 @@ from typing import Any
 
 import pytest
 
-from devcluster import DevCluster
+from devcluster import DevCluster, binaries
 from provisioning import diagnosis, manifests
 from provisioning.cluster.api import path_of
 from provisioning.cluster.base import Manifest, Release
 from provisioning.cluster.kubernetes import KubernetesCluster
 from provisioning.diagnosis import Diagnosis
 from provisioning.errors import NotYet, StepFailed
+from stores.messages import sentence
 from stores.models import Store, User
 
 ACCOUNT = "portal-system/portal-worker"
@@ -321,3 +322,32 @@ def webhook(ground: Ground, port: int, ca: str = "") -> Manifest:
             }
         ],
     )
+
+
+# --- For the test files, which name this as a plugin -----------------------------------------
+
+
+@pytest.fixture(scope="module")
+def admin(devcluster: DevCluster) -> KubernetesCluster:
+    helm = str(binaries() / "helm")
+    return KubernetesCluster.from_kubeconfig(str(devcluster.kubeconfig), helm=helm)
+
+
+@pytest.fixture
+def ground(
+    real_cluster: KubernetesCluster, admin: KubernetesCluster, devcluster: DevCluster
+) -> Iterator[Ground]:
+    ground = Ground(real_cluster, admin, devcluster)
+    yield ground
+    admin.delete("Namespace", ground.namespace)
+
+
+def says(found: Diagnosis | None, kind: str, move: str, action: str, *words: str) -> None:
+    """Class, move, action; the words of the sentence; and that it rests on something."""
+    assert found is not None
+    assert (found.kind, found.move, found.action) == (kind, move, action), found
+    text = sentence(found.cause.as_json())
+    for word in words:
+        assert word in text, text
+    assert found.lines
+    assert all(0 < len(line) <= 300 and "\n" not in line for line in found.lines)
