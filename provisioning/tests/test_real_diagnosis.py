@@ -25,7 +25,7 @@ from provisioning.tests.trouble_kit import (
 )
 
 pytestmark = pytest.mark.cluster
-pytest_plugins = ["provisioning.tests.trouble_kit"]
+pytest_plugins = ["provisioning.tests.trouble_fixtures"]
 LATER = 60.0
 HOUR = 3600.0
 

@@ -31,7 +31,7 @@ from provisioning.tests.trouble_kit import (
 from stores.messages import Message
 
 pytestmark = pytest.mark.cluster
-pytest_plugins = ["provisioning.tests.trouble_kit"]
+pytest_plugins = ["provisioning.tests.trouble_fixtures"]
 LATER = 60.0
 HOUR = 3600.0
 

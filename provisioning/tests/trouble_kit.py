@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from devcluster import DevCluster, binaries
+from devcluster import DevCluster
 from provisioning import diagnosis, manifests
 from provisioning.cluster.api import path_of
 from provisioning.cluster.base import Manifest, Release
@@ -324,22 +324,7 @@ def webhook(ground: Ground, port: int, ca: str = "") -> Manifest:
     )
 
 
-# --- For the test files, which name this as a plugin -----------------------------------------
-
-
-@pytest.fixture(scope="module")
-def admin(devcluster: DevCluster) -> KubernetesCluster:
-    helm = str(binaries() / "helm")
-    return KubernetesCluster.from_kubeconfig(str(devcluster.kubeconfig), helm=helm)
-
-
-@pytest.fixture
-def ground(
-    real_cluster: KubernetesCluster, admin: KubernetesCluster, devcluster: DevCluster
-) -> Iterator[Ground]:
-    ground = Ground(real_cluster, admin, devcluster)
-    yield ground
-    admin.delete("Namespace", ground.namespace)
+# --- What a test expects -----------------------------------------------------------------------
 
 
 def says(found: Diagnosis | None, kind: str, move: str, action: str, *words: str) -> None:
