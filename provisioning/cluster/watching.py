@@ -71,6 +71,8 @@ class KindWatch:
                 failures = 0
             except Gone:
                 version = ""
+                # To be told so again and again must not become a storm of listing.
+                self.over.wait(RETRY_SECONDS[0])
             # Whatever it was: a watch that ends is a doorbell that nobody hears any more.
             except Exception as error:
                 if not failures:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from provisioning.cluster.api import KINDS
+from provisioning.cluster.api import KINDS, NotFound
 from stores.models import Store
 
 if TYPE_CHECKING:
@@ -32,11 +32,18 @@ def dump(admin: KubernetesCluster, store: Store) -> dict[str, Object]:
     objects = {}
     for kind, (_, _, namespaced) in KINDS.items():
         if namespaced and kind not in DERIVED:
-            for item in admin.api.objects(kind, store.namespace):
+            for item in items(admin, kind, store.namespace):
                 if not is_record(item):
                     add(objects, kind, normal(item, store))
     namespace = admin.get("Namespace", store.namespace)
     return {**objects, "Namespace": normal(namespace or {}, store)}
+
+
+def items(admin: KubernetesCluster, kind: str, namespace: str) -> list[Object]:
+    try:
+        return admin.api.objects(kind, namespace)
+    except NotFound:  # a kind that this cluster does not have
+        return []
 
 
 def add(objects: dict[str, Object], kind: str, item: Object) -> None:

@@ -180,9 +180,16 @@ def test_a_store_is_gone_whichever_write_its_worker_was_killed_after(
 
 
 def assert_all_were_killed(sweep: Sweep) -> None:
-    """Or the tests would prove less than they say."""
+    """Or the tests would prove less than they say. How many passes a store needs may differ by one,
+    so the last few writes need not come: then nobody was to be killed.
+    """
     assert len(sweep.turns) == len(sweep.ks)
-    assert [turn.name for turn in sweep.turns if turn.codes != [KILLED, 0]] == []
+    assert [turn.name for turn in sweep.turns if turn.codes != expected(turn)] == []
+    assert sum(1 for turn in sweep.turns if turn.death) >= 0.8 * len(sweep.ks)
+
+
+def expected(turn: Turn) -> list[int]:
+    return [KILLED, 0] if turn.rule and turn.rule.seen >= turn.k else [0]
 
 
 def troubles(platform: Platform, sweep: Sweep) -> list[str]:
