@@ -250,10 +250,20 @@ UNKNOWN_SECONDS = env.float("UNKNOWN_SECONDS", 90)
 VERIFY_SECONDS = env.float("VERIFY_SECONDS", 3600)
 # When no worker has been heard from for so long, the pages say so.
 WORKER_SILENT_SECONDS = env.float("WORKER_SILENT_SECONDS", 90)
+# A worker asks its own queue so often whether it works, and starts it anew if no answer came for
+# so long.
+HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", 10)
+HEARTBEAT_LIMIT_SECONDS = env.float("HEARTBEAT_LIMIT_SECONDS", 60)
+# How long a pass under way may go on when its worker is to end: two runs of Helm, as above.
+WORKER_GRACE_SECONDS = env.float("WORKER_GRACE_SECONDS", 240)
+
+# Given by the supervisor to the processes of one queue: a name, new at every start.
+WORKER_GROUP = env.str("STOREYARD_WORKER_GROUP", "")
 
 Q_CLUSTER: dict[str, Any] = {
     "name": "storeyard",
     "orm": "default",
+    "broker_class": "stores.queue.Doorbell",
     "workers": env.int("WORKERS", 2),
     "poll": env.float("QUEUE_POLL_SECONDS", 0.05),
     "queue_limit": 1,
@@ -265,5 +275,7 @@ Q_CLUSTER: dict[str, Any] = {
     "ack_failures": True,
     "catch_up": False,
     "save_limit": -1,
+    # A worker that ends by itself looks like one that was killed (provisioning/worker.py).
+    "recycle": 0,
     "label": "Queue",
 }

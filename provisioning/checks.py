@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 from provisioning.cluster.helm import GRACE_SECONDS
 
@@ -34,3 +34,28 @@ def check_queue(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     return errors
+
+
+@register()
+def check_worker(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Nothing is lost by these: something is cut off, or said, too early."""
+    helm = HELM_RUNS * (settings.HELM_SECONDS + 2 * GRACE_SECONDS)
+    warnings: list[CheckMessage] = []
+    if helm > settings.WORKER_GRACE_SECONDS:
+        warnings.append(
+            Warning(
+                f"WORKER_GRACE_SECONDS ({settings.WORKER_GRACE_SECONDS:g}) is shorter than two runs "
+                f"of Helm may take ({helm:g}): a worker that is stopped may cut one off.",
+                id="provisioning.W001",
+            )
+        )
+    beats = (settings.HEARTBEAT_SECONDS, settings.HEARTBEAT_LIMIT_SECONDS)
+    if not beats[0] < min(beats[1], settings.WORKER_SILENT_SECONDS):
+        warnings.append(
+            Warning(
+                "HEARTBEAT_SECONDS is to be shorter than HEARTBEAT_LIMIT_SECONDS and "
+                "WORKER_SILENT_SECONDS: a worker that works is taken for one that does not.",
+                id="provisioning.W002",
+            )
+        )
+    return warnings

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest, Now
 
@@ -39,8 +40,7 @@ class Lease:
         It answers all rings so far at once. ``rung``: only if there is one; the queue may hold
         many tasks for one store, and only the first of them still has something to do.
         """
-        # Host and process are for people who look at the row; the rest makes it ours alone.
-        owner = f"{socket.gethostname()[:24]}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
+        owner = signature()
         taken = (
             Store.objects.filter(Q(lease_until=None) | Q(lease_until__lt=Now()), pk=store_id)
             .filter(rings__gte=1 if rung else 0)
@@ -96,3 +96,40 @@ class Lease:
             queue.ring(self.store.pk)
         elif Store.objects.filter(pk=self.store.pk, rings__gte=1).exists():
             queue.ring_again(self.store.pk)
+
+
+# --- Whose it is -------------------------------------------------------------------------
+
+
+def signature() -> str:
+    """A new name for a holder: machine, process, the queue it belongs to, and a part of its own.
+
+    The queue's name is new at every start: another process that gets the same number later, here or
+    in another container, is not mistaken for this one.
+    """
+    machine, group = socket.gethostname()[:24], settings.WORKER_GROUP or "alone"
+    return f"{machine}/{os.getpid()}/{group}/{uuid.uuid4().hex[:12]}"
+
+
+def held_by(group: str, pid: int | None = None) -> QuerySet[Store]:
+    """The stores on which a queue's processes (or one of them) have a lease, if run out already."""
+    owner = f"/{group}/" if pid is None else f"/{pid}/{group}/"
+    return Store.objects.filter(lease_owner__contains=owner, lease_until__isnull=False)
+
+
+def holders(group: str) -> set[int]:
+    """Which of a queue's processes hold a lease that has not run out."""
+    owners = held_by(group).filter(lease_until__gt=Now()).values_list("lease_owner", flat=True)
+    return {int(owner.split("/")[1]) for owner in owners}
+
+
+def hand_back(group: str, pid: int | None = None) -> None:
+    """Free what is held by processes that are certainly dead, and their Helm with them.
+
+    Their attempt stays counted, as for every death.
+    """
+    for store_id, owner in held_by(group, pid).values_list("pk", "lease_owner"):
+        with transaction.atomic():
+            held = Store.objects.filter(pk=store_id, lease_owner=owner)
+            if held.update(lease_owner="", lease_until=None):
+                queue.ring(store_id)

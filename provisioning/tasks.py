@@ -10,17 +10,38 @@ from uuid import UUID
 from provisioning import runner
 from provisioning.cluster import get_cluster
 from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
+from provisioning.processes import stopping
+from stores import queue
+from stores.models import Heartbeat
 
 log = logging.getLogger(__name__)
 
 
 def converge_store(store_id: str) -> None:
-    runner.converge(UUID(store_id), rung=True)
+    """One pass, unless this worker is to end: then somebody else's."""
+    try:
+        store = UUID(store_id)
+    except (ValueError, AttributeError, TypeError):
+        return log.warning("ignored a ring for %r, which is no store", store_id)
+    if stopping():
+        return queue.ring_again(store)
+    try:
+        runner.converge(store, rung=True)
+    except Exception:
+        # The pass has logged it and knows when it is tried again. The queue would only keep the
+        # text of the error, which could hold anything.
+        log.debug("the pass over %s ended in an error", store, exc_info=True)
+
+
+def heartbeat() -> None:
+    """Somebody asked the queue whether it works: it does."""
+    Heartbeat.beat(Heartbeat.WORKER)
 
 
 def reconcile() -> list[UUID]:
     """The clock: rings what is due (and returns that), and sweeps up."""
     rung = runner.reconcile()
+    queue.prune()
     try:
         for name in runner.sweep_orphans(get_cluster()):
             log.warning("namespace %s belonged to a deleted store and was removed", name)
