@@ -258,7 +258,7 @@ HEARTBEAT_LIMIT_SECONDS = env.float("HEARTBEAT_LIMIT_SECONDS", 60)
 WORKER_GRACE_SECONDS = env.float("WORKER_GRACE_SECONDS", 240)
 
 # Given by the supervisor to the processes of one queue: a name, new at every start.
-WORKER_GROUP = env.str("STOREYARD_WORKER_GROUP", "")
+WORKER_GROUP = os.environ.get("STOREYARD_WORKER_GROUP", "")
 
 Q_CLUSTER: dict[str, Any] = {
     "name": "storeyard",
