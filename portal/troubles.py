@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Min
+from django.conf import settings
+from django.db.models import BooleanField, ExpressionWrapper, Min, Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from stores.models import Pause, Store
+from stores.models import Heartbeat, Pause, Store
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ CLUSTER: dict[str, tuple[Any, Any]] = {
 
 
 def troubles() -> list[Trouble]:
-    return [*paused(), *of_the_cluster()]
+    return [*paused(), *unattended(), *of_the_cluster()]
 
 
 def paused() -> Iterator[Trouble]:
@@ -56,6 +58,30 @@ def paused() -> Iterator[Trouble]:
         )
         headline = str(_("No store is set up or changed"))
         yield Trouble(headline, pause.since, said % {"reason": pause.reason})
+
+
+def unattended() -> Iterator[Trouble]:
+    if since := worker_silent_since():
+        said = _(
+            "What you ask for is kept, and done as soon as a worker runs again. Shops that are "
+            "online are not affected."
+        )
+        yield Trouble(str(_("Nobody is working on stores")), since, str(said))
+
+
+def worker_silent_since() -> datetime | None:
+    """Since when no worker has been heard from; None while one is.
+
+    Where none ever was, as before the first deployment of one, nobody misses it until a store has
+    waited for it that long.
+    """
+    long_ago = Now() - timedelta(seconds=settings.WORKER_SILENT_SECONDS)
+    silent = ExpressionWrapper(Q(at__lt=long_ago), output_field=BooleanField())
+    beat = Heartbeat.objects.filter(pk=Heartbeat.WORKER).values_list("at", silent).first()
+    if beat:
+        return beat[0] if beat[1] else None
+    waiting = Store.objects.unsettled().filter(status_since__lt=long_ago)
+    return waiting.aggregate(since=Min("status_since"))["since"]
 
 
 def of_the_cluster() -> Iterator[Trouble]:
