@@ -13,7 +13,7 @@ from portal.troubles import CLUSTER
 from stores.actor import SYSTEM, Actor
 from stores.lifecycle import Status
 from stores.messages import Message
-from stores.models import Store, User
+from stores.models import Heartbeat, Store, User
 from stores.services import pause_provisioning, refresh_store
 
 LIST = "/stores/"
@@ -105,6 +105,7 @@ def test_the_list_takes_as_many_queries_for_25_stores_as_for_one(
 ):
     User.objects.filter(pk=alice.pk).update(max_stores=100)
     alice.refresh_from_db()
+    Heartbeat.beat(Heartbeat.WORKER)
     make_store("provisioning")
     with django_assert_max_num_queries(10) as one:
         read(at_alice, LIST)
