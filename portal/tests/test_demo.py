@@ -194,7 +194,7 @@ def test_a_store_is_made_and_removed_from_the_command_line(demo: Demo) -> None:
     assert made.returncode == 0, made.stderr
     store = json.loads(made.stdout)
     assert (store["status"], store["name"]) == ("ready", "Anna’s")
-    gone = demo.manage("delete_store", store["id"], "--wait", "--timeout", "60")
+    gone = demo.manage("delete_store", store["id"], "--now", "--wait", "--timeout", "60")
     assert (gone.returncode, gone.stdout.split()) == (0, [store["id"], "deleted"])
     assert demo.manage("verify_audit").returncode == 0
 
