@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.paginator import Page, Paginator
@@ -13,7 +14,9 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from portal.troubles import Trouble, stamp, troubles
+from portal.troubles import Trouble, troubles
+from portal.versions import version
+from portal.waiting import in_line, waiting
 from stores.health import is_old, looked_at
 from stores.lifecycle import SETTLED, Status
 from stores.models import Operation, Store, StoreQuerySet, User
@@ -65,6 +68,8 @@ class Overview:
     revisions: int
     max_stores: int
     troubles: list[Trouble]
+    # Place in line of those that wait there.
+    waiting: dict[UUID, str]
     looked_at: datetime | None
     # Of those that are ready, how many are known to be well or not, although nobody looks at all.
     still_known: int
@@ -91,7 +96,7 @@ class Overview:
     def version(self) -> str:
         # Revisions only ever grow and rows are never removed: the sum names the state.
         known = self.still_known if is_old(self.looked_at) else "all"
-        return f"{self.revisions}-{self.max_stores}-{known}-{stamp(self.troubles)}"
+        return version(self.revisions, self.max_stores, known, self.troubles, self.waiting)
 
 
 def overview(user: User) -> Overview:
@@ -106,6 +111,7 @@ def overview(user: User) -> Overview:
         still_known=sum(known for *_, known in counted),
         max_stores=user.max_stores,
         troubles=troubles(),
+        waiting=waiting(in_line(user)),
     )
 
 
@@ -152,6 +158,7 @@ def listing(user: User, wanted: Wanted, stores: Overview) -> dict[str, Any]:
         "overview": stores,
         "troubles": stores.troubles,
         "looked_at": stores.looked_at,
+        "waiting": stores.waiting,
         "tabs": tabs(stores, wanted),
         "page": page,
         "poll": wanted.link(version=stores.version),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -92,9 +91,3 @@ def of_the_cluster() -> Iterator[Trouble]:
         if code in CLUSTER:
             headline, sentence = CLUSTER[code]
             yield Trouble(str(headline), since, str(sentence))
-
-
-def stamp(shown: list[Trouble]) -> str:
-    """Changes with anything that is said about the platform."""
-    said = "\n".join(f"{trouble.headline} {trouble.since} {trouble.sentence}" for trouble in shown)
-    return hashlib.sha256(said.encode()).hexdigest()[:12] if shown else "0"

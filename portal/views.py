@@ -23,11 +23,13 @@ from portal.receipt import receipt
 from portal.remedy import remedy
 from portal.templatetags.storeyard import length_in_words
 from portal.timeline import timeline
-from portal.troubles import Trouble, stamp, troubles
+from portal.troubles import troubles
+from portal.versions import version
+from portal.waiting import waiting
 from stores import names, services
 from stores.actor import Actor
 from stores.errors import QuotaExceeded, Refused, StaleStore
-from stores.health import Told, looked_at, told
+from stores.health import looked_at, told
 from stores.lifecycle import GOING, Status
 from stores.models import Store, User
 from stores.plans import PLANS
@@ -144,43 +146,45 @@ def why_not_address(address: str, user: User) -> str:
 @signed_in
 def store_detail(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = own_store(request, store_id)
-    health = told(store, looked_at())
-    return render(request, "stores/detail.html", detail(request, store, health, troubles()))
+    return render(request, "stores/detail.html", detail(request, store, at_a_glance(store)))
 
 
 @require_safe
 @signed_in
 def store_status(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = own_store(request, store_id)
-    shown, health = troubles(), told(store, looked_at())
-    if request.GET.get("version") == version_of(store, health, shown):
+    known = at_a_glance(store)
+    if request.GET.get("version") == known["version"]:
         response = HttpResponse(status=204)
     else:
-        response = render(request, "stores/_store.html", detail(request, store, health, shown))
+        response = render(request, "stores/_store.html", detail(request, store, known))
     # Nothing else may be new, and yet it was looked at again.
-    if health and health.seen_at:
-        response["X-Seen-At"] = health.seen_at.isoformat(timespec="seconds")
+    if known["told"] and known["told"].seen_at:
+        response["X-Seen-At"] = known["told"].seen_at.isoformat(timespec="seconds")
     return response
 
 
-def version_of(store: Store, health: Told | None, shown: list[Trouble]) -> str:
-    # Health turns unknown by itself: no revision tells of it.
-    return f"{store.revision}-{health.health if health else 'none'}-{stamp(shown)}"
+def at_a_glance(store: Store) -> dict[str, Any]:
+    """What an open page asks for again and again. Read before the rest: what changes in between is
+    then shown the next time, not never."""
+    health, shown = told(store, looked_at()), troubles()
+    place = waiting([store]).get(store.pk, "")
+    return {
+        "told": health,
+        "troubles": shown,
+        "place": place,
+        # Health turns unknown by itself: no revision tells of it.
+        "version": version(store.revision, health and health.health, shown, place),
+    }
 
 
-def detail(
-    request: HttpRequest, store: Store, health: Told | None, shown: list[Trouble]
-) -> dict[str, Any]:
+def detail(request: HttpRequest, store: Store, known: dict[str, Any]) -> dict[str, Any]:
     operations = store.operations.select_related("actor").prefetch_related("steps")
     timelines = [timeline(operation) for operation in operations[: EARLIER_OPERATIONS + 1]]
     latest = timelines[0] if timelines else None
     return {
         "store": store,
-        "troubles": shown,
-        # Of the row as it was read before the rest: what changes in between is then shown the
-        # next time, not never.
-        "version": version_of(store, health, shown),
-        "told": health,
+        **known,
         "latest": latest,
         "remedy": remedy(store, latest),
         "receipt": receipt(latest),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django import template
 from django.template import Context
@@ -150,8 +151,10 @@ def length_in_words(seconds: float) -> str:
 
 
 @register.filter
-def current_step(store: Store) -> str:
-    """The last step begun of the open operation (prefetched by the list); empty for none."""
+def note(store: Store, waiting: dict[UUID, str]) -> str:
+    """Its place in line, or the last step begun of the open operation (prefetched by the list)."""
+    if place := waiting.get(store.pk):
+        return place
     for operation in store.open_operations:
         for step in reversed(operation.steps.all()):
             return step.title
