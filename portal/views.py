@@ -26,6 +26,7 @@ from portal.timeline import timeline
 from portal.troubles import troubles
 from portal.versions import version
 from portal.waiting import waiting
+from provisioning import preflight
 from stores import names, services
 from stores.actor import Actor
 from stores.errors import QuotaExceeded, Refused, StaleStore
@@ -72,13 +73,15 @@ def store_rows(request: HttpRequest) -> HttpResponse:
 def store_create(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         refusal = why_no_store(request.user)
-        return render(request, "stores/create.html", creating(StoreForm.fresh(), refusal))
+        return render(
+            request, "stores/create.html", creating(request.user, StoreForm.fresh(), refusal)
+        )
     form = StoreForm(request.POST)
     if store := created(request, form):
         messages.success(request, _("“%s” is on its way. You can watch it here.") % store.name)
         return redirect(store)
     form.start_at_first_error()
-    return render(request, "stores/create.html", creating(form))
+    return render(request, "stores/create.html", creating(request.user, form))
 
 
 def created(request: HttpRequest, form: StoreForm) -> Store | None:
@@ -94,11 +97,12 @@ def created(request: HttpRequest, form: StoreForm) -> Store | None:
         return None
 
 
-def creating(form: StoreForm, refusal: str = "") -> dict[str, Any]:
+def creating(user: User, form: StoreForm, refusal: str = "") -> dict[str, Any]:
     return {
+        "answers": preflight.platform(user),
         "form": form,
         "refusal": refusal,
-        "plans": PLANS.values(),
+        "plans": [(PLANS[code], room) for code, room in preflight.by_plan().items()],
         "chosen_plan": form["plan"].value(),
         **address_preview("", ""),
     }

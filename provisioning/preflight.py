@@ -63,8 +63,14 @@ def platform(user: User) -> list[Line]:
 
 def room(plan: str, engine: str = Store.Engine.WOOCOMMERCE) -> list[Line]:
     """Whether each part of a store of that plan finds a machine; nothing where nothing is known."""
+    return by_plan(engine)[plan]
+
+
+def by_plan(engine: str = Store.Engine.WOOCOMMERCE) -> dict[str, list[Line]]:
     facts = known_facts()
-    return [] if facts is None else [fit(facts["nodes"], parts(engine, plan))]
+    if facts is None:
+        return {plan: [] for plan in PLANS}
+    return {plan: [fit(facts["nodes"], parts(engine, plan))] for plan in PLANS}
 
 
 # --- What we know ourselves --------------------------------------------------------------
@@ -198,7 +204,3 @@ def parts(engine: str, plan: str) -> list[Part]:
             cpu, memory = asked["requests"]["cpu"], asked["requests"]["memory"]
             found.append(Part(name, round(amount(cpu) * 1000), round(amount(memory))))
     return found
-
-
-def by_plan(engine: str = Store.Engine.WOOCOMMERCE) -> dict[str, list[Line]]:
-    return {plan: room(plan, engine) for plan in PLANS}

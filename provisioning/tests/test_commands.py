@@ -18,12 +18,13 @@ from django.db import connection
 from provisioning import manifests
 from provisioning.checks import check_queue
 from provisioning.cluster.simulated import SimulatedCluster
+from provisioning.cluster.simulation.looking import FACTS
 from provisioning.diagnosis import Diagnosis
 from stores.actor import SYSTEM, Actor
 from stores.audit import AuditEvent
 from stores.lifecycle import Status
 from stores.messages import Message
-from stores.models import Store, User
+from stores.models import Heartbeat, Snapshot, Store, User
 from stores.services import create_store
 
 # A command closes its connections at the end, as it may.
@@ -210,6 +211,21 @@ def test_a_missing_argument_is_named(manage):
     done = manage("create_store", "--owner", "alice")
     assert done.code != 0
     assert done.err.splitlines()[-1].endswith("the following arguments are required: --name")
+
+
+def test_create_store_check_creates_nothing_and_says_whether_it_would_fit(manage, alice):
+    Heartbeat.beat(Heartbeat.WORKER)
+    Snapshot.objects.create(pk=1, facts=FACTS)
+    words = ("create_store", "--check", "--owner", "alice", "--name", "Anna", "--plan")
+    done = manage(*words, "large")
+    assert done.code == 0 and "ok        There is room in the cluster." in done.out
+    Snapshot.objects.update(facts={**FACTS, "nodes": []})
+    done = manage(*words, "large")
+    assert done.code == 1 and "It does not fit now: There is no room" in done.err
+    kinds = {answer["topic"]: answer["kind"] for answer in manage(*words, "large", "--json").json}
+    assert kinds == {"quota": "ok", "storage": "ok", "room": "blocker"}
+    assert "There is no plan" in manage(*words, "huge").err
+    assert not Store.objects.exists()
 
 
 def test_the_quota_holds_for_commands_too(manage, alice):
