@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from provisioning.cluster.api import KINDS, NotFound
+from provisioning.cluster.readiness import made_by_cron
 from stores.models import Store
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def dump(admin: KubernetesCluster, store: Store) -> dict[str, Object]:
     for kind, (_, _, namespaced) in KINDS.items():
         if namespaced and kind not in DERIVED:
             for item in items(admin, kind, store.namespace):
-                if not is_record(item):
+                if not is_record(item) and not made_by_cron(item):
                     add(objects, kind, normal(item, store))
     namespace = admin.get("Namespace", store.namespace)
     return {**objects, "Namespace": normal(namespace or {}, store)}

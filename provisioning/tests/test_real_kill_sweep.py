@@ -28,6 +28,7 @@ from provisioning.tests.real_platform import TEST, OpenPlatform, Platform
 from provisioning.tests.real_sweep import KILLED, Turn, Workers
 from stores import services
 from stores.lifecycle import Status
+from stores.models import Store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 pytest_plugins = ["provisioning.tests.real_fixtures"]
@@ -41,12 +42,18 @@ DELETIONS_AT_ONCE = 3 * AT_ONCE
 
 @dataclass
 class Sweep:
-    """What one kind of work is when nobody is killed, and what it was for every k."""
+    """What one kind of work is when nobody is killed (in ``store``), and what it was for every k."""
 
+    store: Store
     writes: list[str]
     before: dict[str, Object] = field(default_factory=dict)
     turns: list[Turn] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def stores(self) -> list[Store]:
+        """The undisturbed one first."""
+        return [self.store, *(turn.store for turn in self.turns)]
 
     @property
     def ks(self) -> list[int]:
@@ -85,7 +92,7 @@ def undisturbed(workers: Workers, turn: Turn) -> Sweep:
     [turn] = workers.run([lambda: turn], 1)
     assert turn.codes == [0]
     writes = workers.proxy.writes(turn.store.namespace)[before:]
-    sweep = Sweep([f"{write.verb} {write.path}" for write in writes])
+    sweep = Sweep(turn.store, [f"{write.verb} {write.path}" for write in writes])
     if turn.store.status == Status.READY:
         sweep.before = dump(workers.platform.admin, turn.store)
     return sweep
@@ -116,7 +123,7 @@ def new_store(platform: Platform, k: int) -> Turn:
 @pytest.fixture(scope="module")
 def refreshed(platform: Platform, workers: Workers, created: Sweep) -> Sweep:
     """A chart that must be put in again: what it put there is damaged."""
-    first, *others = [turn.store for turn in created.turns]
+    first, *others = created.stores
     sweep = undisturbed(workers, refresh(platform, Turn(first)))
     turns = [
         partial(refresh, platform, Turn(store, k))
@@ -137,9 +144,9 @@ def refresh(platform: Platform, turn: Turn) -> Turn:
 
 @pytest.fixture(scope="module")
 def deleted(platform: Platform, workers: Workers, created: Sweep, refreshed: Sweep) -> Sweep:
-    ready = [turn.store for turn in created.turns]
-    sweep = undisturbed(workers, delete(Turn(ready[0])))
-    turns = [partial(delete, Turn(store, k)) for store, k in zip(ready[1:], sweep.ks, strict=False)]
+    first, *others = created.stores
+    sweep = undisturbed(workers, delete(Turn(first)))
+    turns = [partial(delete, Turn(store, k)) for store, k in zip(others, sweep.ks, strict=False)]
     return swept(workers, sweep, turns, DELETIONS_AT_ONCE, "delete")
 
 
