@@ -7,6 +7,8 @@ CLUSTER ?= simulated
 # For `make test`: how many processes; further arguments for pytest.
 JOBS ?= 2
 ARGS ?=
+# For `make soak`: how long to do harm; SEED repeats the choices of an earlier one.
+MINUTES ?= 10
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -17,7 +19,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-header --no-annotate $(if $(UPGRADE),--upgrade) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-postgres cluster cluster-down bench lint lock clean
+.PHONY: help demo test test-cluster test-postgres cluster cluster-down bench soak lint lock clean
 
 help:
 	@echo 'make demo           the portal on http://localhost:8000 [PORT=] [CLUSTER=simulated|local|kubeconfig]'
@@ -27,6 +29,7 @@ help:
 	@echo 'make cluster        start a local control plane, print its kubeconfig'
 	@echo 'make cluster-down   stop it'
 	@echo 'make bench          measure stores per second against a shell script [ARGS=]'
+	@echo 'make soak           random use and random harm for some minutes [SEED=n] [MINUTES=10] [POSTGRES=1]'
 	@echo 'make lint           style, types, import contracts, templates, migrations'
 	@echo 'make lock           renew the requirement files [UPGRADE=1 for newer versions]'
 	@echo 'make clean          remove .venv, caches and the data of the demo'
@@ -64,6 +67,10 @@ cluster-down: $(INSTALLED)
 bench: $(INSTALLED)
 	@$(PY) -m devcluster build
 	@exec $(PY) -m bench $(ARGS)
+
+soak: $(INSTALLED)
+	@$(PY) -m devcluster build
+	@exec $(PY) -m soak --minutes '$(MINUTES)' $(if $(SEED),--seed '$(SEED)') $(if $(POSTGRES),--postgres)
 
 lint: $(INSTALLED)
 	$(PY) -m ruff check .

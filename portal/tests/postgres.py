@@ -40,50 +40,72 @@ def programs() -> Path | None:
     return found[-1].parent if found else None
 
 
+class Server:
+    """One that can be stopped and started again, with its data, on its port."""
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self.folder, self.root = folder, root
+        password = secrets.token_hex(16)
+        (root / "password").write_text(password)
+        self.as_user = unprivileged(root)
+        self.port = free_port()
+        self.url = f"postgres://storeyard:{password}@127.0.0.1:{self.port}/postgres"
+        self.process: subprocess.Popen[bytes] | None = None
+        subprocess.run(
+            [*self.as_user, str(folder / "initdb"), "--pgdata", str(root / "data"),
+             "--username", "storeyard", "--pwfile", str(root / "password"),
+             "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"],
+            check=True, stdout=subprocess.DEVNULL, cwd=root,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        log = self.root / "log"
+        settings = (*FAST, f"port={self.port}", "listen_addresses=127.0.0.1",
+                    f"unix_socket_directories={self.root}")  # fmt: skip
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [*self.as_user, str(self.folder / "postgres"), "-D", str(self.root / "data")]
+                + [word for setting in settings for word in ("-c", setting)],
+                stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=self.root,
+                start_new_session=True,
+            )  # fmt: skip
+        wait_until_ready(self.process, self.folder, self.port, log)
+
+    def stop(self) -> None:
+        """The fast way of PostgreSQL: sessions are ended, the server goes in order."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+
 @contextlib.contextmanager
-def server() -> Iterator[str]:
-    """Yields its DATABASE_URL."""
+def running() -> Iterator[Server]:
     folder = programs()
     if folder is None:
         raise FileNotFoundError(f"PostgreSQL's programs are not installed. {HOW}")
     root = Path(tempfile.mkdtemp(prefix="storeyard-postgres-"))
     try:
-        yield from run(folder, root)
+        server = Server(folder, root)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def run(folder: Path, root: Path) -> Iterator[str]:
-    data, log, password = root / "data", root / "log", secrets.token_hex(16)
-    (root / "password").write_text(password)
-    as_user = unprivileged(root)
-    subprocess.run(
-        [*as_user, str(folder / "initdb"), "--pgdata", str(data), "--username", "storeyard",
-         "--pwfile", str(root / "password"), "--auth", "scram-sha-256", "--encoding", "UTF8",
-         "--locale", "C.UTF-8", "--no-sync"],
-        check=True, stdout=subprocess.DEVNULL, cwd=root,
-    )  # fmt: skip
-    port = free_port()
-    settings = (*FAST, f"port={port}", "listen_addresses=127.0.0.1",
-                f"unix_socket_directories={root}")  # fmt: skip
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*as_user, str(folder / "postgres"), "-D", str(data)]
-            + [word for setting in settings for word in ("-c", setting)],
-            stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=root,
-            start_new_session=True,
-        )  # fmt: skip
-    try:
-        wait_until_ready(process, folder, port, log)
-        yield f"postgres://storeyard:{password}@127.0.0.1:{port}/postgres"
-    finally:
-        # The fast way of PostgreSQL: sessions are ended, the server goes in order.
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """Yields its DATABASE_URL."""
+    with running() as one:
+        yield one.url
 
 
 def unprivileged(root: Path) -> list[str]:

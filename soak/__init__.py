@@ -1,0 +1,1 @@
+"""Storeyard under random use and random harm, and whether everything is true in the end."""

@@ -1,0 +1,73 @@
+"""Owners, and what they do: create, delete, undo, retry, refresh."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from django.contrib.auth import get_user_model
+
+from stores import services
+from stores.actor import Actor
+from stores.errors import IllegalTransition, Refused, StaleStore
+from stores.models import Store
+
+if TYPE_CHECKING:
+    from soak.stage import Stage
+
+MAX_STORES = 4
+# Verb: how often, among all.
+VERBS = {"create": 34, "delete": 24, "delete_now": 8, "undo": 12, "retry": 10, "refresh": 12}
+
+
+class People:
+    def __init__(self, stage: Stage, choose: random.Random) -> None:
+        self.choose = choose
+        self.done: Counter[str] = Counter()
+        self.made = 0
+        carol = get_user_model().objects.create_user("carol", "carol@example.com")
+        self.names = ("alice", "bob", carol.get_username())
+        get_user_model().objects.update(max_stores=MAX_STORES)
+
+    def pause(self, mean: float) -> float:
+        return self.choose.uniform(0.2, 1.8) * mean
+
+    def act(self) -> None:
+        """All choices are made first: they do not depend on what there is."""
+        verb = self.choose.choices(list(VERBS), weights=list(VERBS.values()))[0]
+        name, which = self.choose.choice(self.names), self.choose.random()
+        user = get_user_model().objects.get(username=name)
+        actor = Actor(user, "soak")
+        try:
+            if verb == "create":
+                self.create(user, actor)
+            else:
+                stores = list(user.stores.existing().order_by("created_at"))
+                if not stores:
+                    self.done["nothing there"] += 1
+                    return
+                self.ask(verb, stores[int(which * len(stores))], actor)
+        except (Refused, IllegalTransition, StaleStore):
+            self.done[f"{verb} refused"] += 1
+        else:
+            self.done[verb] += 1
+
+    def create(self, user: object, actor: Actor) -> None:
+        self.made += 1
+        services.create_store(
+            actor=actor, owner=user, name=f"Shop {self.made}", address=f"shop-{self.made}",
+            plan="small",
+        )  # fmt: skip
+
+    def ask(self, verb: str, store: Store, actor: Actor) -> None:
+        if verb == "delete":
+            services.delete_store(store, actor=actor)
+        elif verb == "delete_now":
+            services.delete_store(store, actor=actor, now=True)
+        elif verb == "undo":
+            services.undo_delete(store, actor=actor)
+        elif verb == "retry":
+            services.retry_store(store, actor=actor)
+        else:
+            services.refresh_store(store, actor=actor)
