@@ -32,6 +32,8 @@ WORDS: dict[str, Any] = {
     "LimitRange": _("Limits"),
     "RoleBinding": _("Rights"),
 }
+# Helm keeps its own records as Secrets.
+HELM_RECORD = "sh.helm.release."
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,9 @@ def receipt(newest: Timeline | None) -> Receipt | None:
 
 
 def entry(item: dict[str, Any]) -> Entry:
+    helms = item["kind"] == "Secret" and item["name"].startswith(HELM_RECORD)
     return Entry(
-        what=str(WORDS.get(item["kind"], item["kind"])),
+        what=str(WORDS.get("Release" if helms else item["kind"], item["kind"])),
         kind=item["kind"],
         name=item["name"],
         uid=item["uid"],

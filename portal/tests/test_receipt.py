@@ -47,6 +47,11 @@ def test_a_deleted_store_shows_what_was_there_and_when_it_was_seen_gone(at_alice
     assert "The storage class keeps" not in page
 
 
+def test_helms_records_are_not_called_passwords(at_alice, deleted):
+    page = read(at_alice, deleted(item("Secret", "sh.helm.release.v1.store.v1", gone=GONE)))
+    assert "Record of the installation" in page and "Passwords" not in page
+
+
 def test_a_disk_that_is_kept_is_named(at_alice, deleted):
     disk = item("PersistentVolume", "pvc-7", reclaim="Retain", kept="its storage class keeps it")
     page = read(at_alice, deleted(item("Secret", "db", gone=GONE), disk))
