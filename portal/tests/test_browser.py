@@ -38,7 +38,7 @@ from stores.models import User
 for name in {names!r}:
     User.objects.create_user(name, password={password!r}, max_stores=5)
 """
-NAMES = ["alice", "dora", "emil", "flora", "gustav", "hanna"]
+NAMES = ["alice", "dora", "emil", "flora", "gustav", "hanna", "ida"]
 
 
 # --- The platform ------------------------------------------------------------------------
@@ -218,9 +218,10 @@ def create(page: Page, name: str, address: str) -> None:
     page.get_by_role("heading", name=name).wait_for()
 
 
-def delete(page: Page, address: str) -> None:
+def delete(page: Page, address: str, *, at_once: bool = True) -> None:
     page.get_by_role("link", name="Delete…").click()
     page.get_by_label("To confirm").fill(address)
+    page.get_by_label("Delete at once").set_checked(at_once)
     page.get_by_role("button", name="Delete this store").click()
 
 
@@ -276,11 +277,68 @@ def test_a_store_comes_and_goes_without_javascript(platform, chromium):
         delete(page, "wrong")
         page.get_by_text("That is not this store's name").wait_for()
         page.get_by_label("To confirm").fill("doras-books")
+        page.get_by_label("Delete at once").check()
         page.get_by_role("button", name="Delete this store").click()
         page.get_by_text("The store is being deleted.").wait_for()
         reload_until(page, "Deleted")
         page.get_by_role("button", name="Log out").click()
         page.get_by_role("heading", name="Welcome back").wait_for()
+
+
+def test_a_deletion_is_undone_then_hurried_and_proven(platform, chromium):
+    with at_browser(chromium, platform) as page:
+        log_in(page, "ida")
+        create(page, "Ida’s Clocks", "idas-clocks")
+        page.locator(".heading .status", has_text="Ready").wait_for()
+        delete(page, "idas-clocks", at_once=False)
+        page.get_by_text("For 10 minutes you can have it back.").wait_for()
+        page.get_by_text("Close storefront Done").wait_for()
+        left = page.locator("time[data-until]").inner_text()
+        page.wait_for_function(
+            "left => document.querySelector('time[data-until]').textContent !== left", arg=left
+        )
+        page.get_by_role("button", name="Keep the store").click()
+        page.get_by_text("You keep it").wait_for()
+        page.locator(".heading .status", has_text="Ready").wait_for()
+        page.get_by_role("heading", name="Undone deletion").wait_for()
+
+        delete(page, "idas-clocks", at_once=False)
+        page.get_by_role("button", name="Delete now").click()
+        page.get_by_text("The store is being deleted.").wait_for()
+        page.locator(".heading .status", has_text="Deleted").wait_for()
+        page.get_by_role("heading", name="Receipt of the deletion").wait_for()
+        rows = page.locator(".items tbody tr")
+        assert rows.count() > 10 and rows.filter(has_text="kept").count() == 0
+        assert page.get_by_role("button", name="Print").count() == 1
+
+
+def test_a_deletion_is_undone_then_hurried_and_proven_without_javascript(simulated, chromium):
+    with at_browser(chromium, simulated, java_script_enabled=False) as page:
+        log_in(page, "ida")
+        create(page, "Ida’s Rings", "idas-rings")
+        reload_until(page, "Ready")
+        delete(page, "idas-rings", at_once=False)
+        assert status(page) == "Closing"
+        assert page.locator("time[data-until]").inner_text().startswith("9 min ")
+        page.get_by_role("button", name="Keep the store").click()
+        reload_until(page, "Ready")
+        delete(page, "idas-rings", at_once=False)
+        page.get_by_role("button", name="Delete now").click()
+        reload_until(page, "Deleted")
+        assert page.get_by_role("heading", name="Receipt of the deletion").count() == 1
+        assert page.get_by_role("button", name="Print").count() == 0
+
+
+def test_what_went_wrong_is_told_with_its_remedy_and_its_evidence(simulated, chromium):
+    with at_browser(chromium, simulated) as page:
+        log_in(page, "ida")
+        create(page, "Setup-fails <b>always", "setup-fails")
+        page.locator(".heading .status", has_text="Failed").wait_for()
+        told = page.locator(".callout", has_text="This store could not be finished")
+        told.get_by_text("What this rests on").click()
+        assert told.locator(".evidence li").first.is_visible()
+        told.get_by_role("button", name="Retry").click()
+        page.get_by_text("Trying again, from the first step.").wait_for()
 
 
 def test_the_list_follows_a_store_by_itself(simulated, chromium):
