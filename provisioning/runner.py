@@ -168,7 +168,8 @@ class Pass:
         late = patience.deadline_passed(self.lease)
         found = None
         if late or patience.waited_long(self.timeline.rows.get(self.step)):
-            found = self.diagnose(waiting=waiting, said=said)
+            otherwise = too_slow(waiting) if late else None
+            found = self.diagnose(waiting=waiting, said=said, otherwise=otherwise)
         if self.going:
             return self.wait(waiting, found)
         if found and found.never_fails:
@@ -176,7 +177,7 @@ class Pass:
         patience.start_the_clock(self.lease)
         in_vain = found is not None and found.at_once
         if in_vain or patience.deadline_passed(self.lease):
-            cause = found.cause if found and found.kind != "unknown" else too_slow(waiting)
+            cause = found.cause if found else too_slow(waiting)
             self.timeline.ends(self.step, Outcome.FAILED, cause)
             return self.fail(cause)
         self.wait(waiting)
@@ -185,21 +186,27 @@ class Pass:
         """A step gave up: find out whose fault it is, and try again where that may help."""
         final = message.code in FINAL
         said = str(message.params.get("reason", message))
-        found = self.diagnose(said=said, sure=message if final else None)
+        found = self.diagnose(said=said, sure=message if final else None, otherwise=message)
         if self.going:  # a deletion is never given up
             return self.wait(message, found)
         if found and found.never_fails:
             return self.wait_for_platform(found)
         if not final and self.timeline.may_fail_again():
             return self.try_again(message)
-        self.fail(found.cause if found and found.kind != "unknown" else message)
+        self.fail(found.cause if found else message)
 
     def diagnose(
-        self, *, waiting: Message | None = None, said: str = "", sure: Message | None = None
+        self,
+        *,
+        waiting: Message | None = None,
+        said: str = "",
+        sure: Message | None = None,
+        otherwise: Message | None = None,
     ) -> Diagnosis | None:
         """Why it does not get further, kept with the operation as long as that is open.
 
         ``said``: the last answer of the cluster, in words. ``sure``: the cause, where it is known.
+        ``otherwise``: what is said, with the raw facts, where the cluster shows no cause.
         """
         try:
             evidence = self.cluster.evidence(self.store.namespace)
@@ -208,6 +215,8 @@ class Pass:
             evidence = {}
         evidence |= {"said": said, "waiting": waiting.as_json() if waiting else {}}
         found = diagnosis.diagnose(evidence)
+        if found is None and otherwise:
+            found = diagnosis.unknown(evidence, otherwise)
         if sure:
             found = replace(diagnosis.of(sure), lines=found.lines if found else ())
         self.timeline.keep(found, diagnosis.kept(evidence))
