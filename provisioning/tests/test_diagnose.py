@@ -33,7 +33,7 @@ def clock(clock: Clock) -> Clock:
 
 @pytest.fixture
 def open_shop(alice: User, as_alice: Actor, work: Work, settings) -> Callable[[str], Store]:
-    settings.RETRY_SECONDS = []
+    settings.RETRY_SECONDS, settings.DIAGNOSE_SECONDS = [], 0
 
     def opened(name: str) -> Store:
         store = create_store(actor=as_alice, owner=alice, name=name, address="anna")
