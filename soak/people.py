@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_STORES = 4
 # Verb: how often, among all.
-VERBS = {"create": 34, "delete": 24, "delete_now": 8, "undo": 12, "retry": 10, "refresh": 12}
+VERBS = {"create": 44, "delete": 14, "delete_now": 6, "undo": 12, "retry": 8, "refresh": 16}
 
 
 class People:

@@ -157,25 +157,29 @@ class KubernetesCluster(Cluster):
         elif release.may_start_over:
             self.helm.uninstall(release.name, release.namespace, beat)
         else:  # What is there holds a shop: it stays, and the upgrade takes it over.
-            self.unlock(release, max(self.revisions(release.name, release.namespace)))
+            newest = max(self.revisions(release.name, release.namespace))
+            self.close_record(release, newest, "failed")
 
     def close_records(self, release: Release, found: dict[int, str]) -> None:
-        """A revision that another one came after is not under way, whatever its record says."""
-        for number, state in found.items():
-            if state in (*UNFINISHED, *PENDING) and number < max(found):
-                self.unlock(release, number)
+        """A revision that another one came after is not under way, and not in place if that one is.
 
-    def unlock(self, release: Release, revision: int) -> None:
+        Helms that were killed leave the first behind; two that worked at once, the second.
+        """
+        newest = max(found, default=0)
+        for number, state in found.items():
+            if number < newest and state in (*UNFINISHED, *PENDING):
+                self.close_record(release, number, "failed")
+            elif number < newest and state == found[newest] == "deployed":
+                self.close_record(release, number, "superseded")
+
+    def close_record(self, release: Release, revision: int, status: str) -> None:
         name = records.name_of(release.name, revision)
         record = self.get("Secret", name, release.namespace)
         if record is None:
             return
+        path = path_of("Secret", name, release.namespace)
         try:
-            self.api.request(
-                "PUT",
-                path_of("Secret", name, release.namespace),
-                body=records.as_failed(record),
-            )
+            self.api.request("PUT", path, body=records.closed(record, status))
         except (Conflict, NotFound) as error:
             raise NotYet(Message("busy")) from error  # somebody is alive, and writes it
 

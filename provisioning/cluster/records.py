@@ -12,7 +12,7 @@ from typing import Any
 
 from provisioning.cluster.base import Manifest
 
-INTERRUPTED = "Interrupted; unlocked by Storeyard"
+CLOSED = "Left open; closed by Storeyard"
 
 
 def name_of(release: str, revision: int) -> str:
@@ -29,14 +29,15 @@ def packed(content: dict[str, Any]) -> str:
     return base64.b64encode(once).decode()
 
 
-def as_failed(record: Manifest) -> Manifest:
-    """The same record of a revision that failed: from there Helm upgrades, and what is there stays.
+def closed(record: Manifest, status: str) -> Manifest:
+    """The same record of a revision that is over: ``failed`` or ``superseded``. From a failed one Helm
+    upgrades, and what is there stays.
 
     It keeps its resourceVersion, so that a Helm that is alive after all is not written over.
     """
     content = unpacked(record["data"]["release"])
-    content["info"] |= {"status": "failed", "description": INTERRUPTED}
-    labels = {**record["metadata"]["labels"], "status": "failed"}
+    content["info"] |= {"status": status, "description": CLOSED}
+    labels = {**record["metadata"]["labels"], "status": status}
     return {
         **record,
         "metadata": {**record["metadata"], "labels": labels},

@@ -201,7 +201,9 @@ class SimulatedCluster(Cluster):
         if namespace is None:
             raise rejected(f"namespace {release.namespace} not found")
         self.authorize(objects, "Secret", release.namespace)
-        if History(objects, release.name, release.namespace).status != "deployed":
+        history = History(objects, release.name, release.namespace)
+        history.close()
+        if history.status != "deployed":
             return True
         return namespace.annotations.get(RELEASE_ANNOTATION) != release.hash
 
@@ -242,7 +244,7 @@ class SimulatedCluster(Cluster):
         """For tests: as if Helm had been killed while its newest revision was in that status."""
         with self.file.writing() as objects:
             history = History(objects, name, namespace)
-            if status in releases.PENDING or not history.revisions:
+            if status in (*releases.PENDING, "deployed") or not history.revisions:
                 history.begin(status)
             else:
                 history.mark(history.revisions[-1], status)

@@ -129,7 +129,7 @@ class Real:
     def leave_release(self, namespace: str, status: str) -> None:
         record = self.records(namespace)[-1]
         number = int(record["metadata"]["labels"]["version"])
-        if status == "pending-upgrade":  # which leaves what was deployed as it was
+        if status in ("pending-upgrade", "deployed"):  # which leave the one before as it was
             number += 1
         content = unpacked(record["data"]["release"])
         content["version"], content["info"]["status"] = number, status
@@ -582,6 +582,18 @@ def test_an_upgrade_that_was_cut_off_is_taken_back_and_goes_on(
     # 2 was cut off, 3 took it back, 4 went on.
     assert revisions == {1: "superseded", 2: "failed", 3: "superseded", 4: "deployed"}
     assert uid_of(side.cluster.get("Deployment", WEB, store.namespace)) == before
+
+
+def test_of_two_revisions_that_say_they_are_in_place_the_newer_one_is_believed(
+    side: Side, store: Store, chart: Path
+) -> None:
+    """Two Helms at once end like this: nobody keeps them apart but the lease, and people have none."""
+    release = release_of(store, chart)
+    side.cluster.ensure_release(release)
+    side.leave_release(store.namespace, "deployed")
+    assert side.revisions(store.namespace) == {1: "deployed", 2: "deployed"}
+    side.cluster.ensure_release(release)
+    assert side.revisions(store.namespace) == {1: "superseded", 2: "deployed"}
 
 
 def test_uninstalling_takes_the_release_and_keeps_the_disks(

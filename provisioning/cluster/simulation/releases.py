@@ -62,6 +62,14 @@ class History:
             self.mark(revision, "superseded")
         self.mark(next(one for one in self.revisions if one.number == number), "deployed")
 
+    def close(self) -> None:
+        """A revision that another one came after is not under way, and not in place if that one is."""
+        for revision in self.revisions[:-1]:
+            if revision.status in (*UNFINISHED, *PENDING):
+                self.mark(revision, "failed")
+            elif revision.status == self.status == "deployed":
+                self.mark(revision, "superseded")
+
     def mark(self, revision: Revision, status: str) -> None:
         revision.stored.body["metadata"]["labels"]["status"] = status
         self.objects.save(revision.stored)
