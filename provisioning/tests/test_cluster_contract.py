@@ -470,7 +470,14 @@ kind: Ingress
 metadata:
   name: {{ $.Release.Name }}-web
   {{- include "metadata" $ }}
-spec: {defaultBackend: {service: {name: {{ $.Release.Name }}-web, port: {number: 80}}}}
+spec:
+  rules:
+    - host: {{ $.Values.host }}
+      http:
+        paths:
+          - path: /
+            pathType: Prefix
+            backend: {service: {name: {{ $.Release.Name }}-web, port: {number: 80}}}
 {{- end }}
 """
 
@@ -478,7 +485,7 @@ spec: {defaultBackend: {service: {name: {{ $.Release.Name }}-web, port: {number:
 def release_of(
     store: Store, chart: Path, *, color: str = "blue", may_start_over: bool = True
 ) -> Release:
-    values = {"commonLabels": manifests.labels(store), "color": color}
+    values = {"commonLabels": manifests.labels(store), "color": color, "host": store.host}
     return Release(RELEASE, store.namespace, chart, "0.1.0", values, may_start_over)
 
 

@@ -10,7 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from provisioning.cluster.api import as_yaml
 from provisioning.cluster.base import Release, no_beat
 from provisioning.cluster.helm import Helm, failure
 from provisioning.errors import (
@@ -58,6 +62,18 @@ def test_values_go_in_on_standard_input_byte_for_byte_and_never_as_arguments(tmp
     assert said["argv"][:4] == ["upgrade", "store", "/charts/woocommerce", "--install"]
     assert "--wait" not in said["argv"] and "--set" not in said["argv"]
     assert not any("Release" in argument for argument in said["argv"])
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read_from_the_values_as_it_was_typed(title):
+    """By a YAML reader, as Helm has one; what Helm itself makes of hostile titles, charts/tests say."""
+    assume(not any("\ud800" <= character <= "\udfff" for character in title))
+    assert yaml.safe_load(as_yaml({"store": {"title": title}})) == {"store": {"title": title}}
+
+
+def test_ten_thousand_letters_of_any_script_are_read_as_they_were_typed():
+    title = "陶器🛍é\u2028'\"{{" * 1250
+    assert yaml.safe_load(as_yaml({"title": title})) == {"title": title}
 
 
 def test_helm_gets_an_environment_of_its_own(tmp_path, monkeypatch):

@@ -118,3 +118,17 @@ def test_a_namespace_is_a_dns_label_that_helm_accepts_and_no_two_stores_share_on
 
 def test_the_longest_address_still_fits_a_release_name():
     assert len(names.namespace_name("a" * names.ADDRESS_MAX, uuid.uuid4())) == 53
+
+
+# Other people's names, and names that something else on the platform or in a cluster goes by.
+@pytest.mark.parametrize(
+    "address",
+    [
+        "kube-system", "kube-node-lease", "kubernetes", "default", "openshift-ingress", "openshift-x",
+        "storeyard", "portal", "www", "api", "admin", "mail", "smtp", "ns1", "ns2", "localhost",
+        "autoconfig", "autodiscover", "postmaster", "hostmaster", "webmaster", "abuse", "root",
+    ],
+)  # fmt: skip
+def test_reserved_names_are_nobodys_address(address):
+    with pytest.raises(Refused, match="reserved"):
+        names.clean_address(address)

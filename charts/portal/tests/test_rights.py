@@ -21,6 +21,8 @@ CHART = Path(__file__).parents[1]
 TINY_STORE = Path(__file__).with_name("tiny-store.yaml")
 POLICY = "ValidatingAdmissionPolicy"
 RBAC = "Forbidden.*cannot"
+# Of every store here, and in tiny-store.yaml.
+HOST = "shop.example.org"
 WORKER = {"kind": "ServiceAccount", "name": "portal-worker", "namespace": "portal-system"}
 
 
@@ -222,6 +224,48 @@ def test_it_cannot_open_a_store_past_the_ingress(
         _apply(cluster, service)
 
 
+BACKEND = {"service": {"name": "web", "port": {"number": 80}}}
+
+
+def _rule(host: str | None) -> dict[str, Any]:
+    path = {"path": "/", "pathType": "Prefix", "backend": BACKEND}
+    return {**({"host": host} if host else {}), "http": {"paths": [path]}}
+
+
+def _ingress(namespace: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "web", "namespace": namespace},
+        "spec": spec,
+    }
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"rules": [_rule("bobs.example.org")]},
+        {"rules": [_rule(HOST), _rule("portal.example.org")]},
+        {"rules": [_rule("*.example.org")]},
+        {"rules": [_rule(None)]},
+        {"defaultBackend": BACKEND},
+        {"rules": [_rule(HOST)], "defaultBackend": BACKEND},
+        {"rules": [_rule(HOST)], "tls": [{"hosts": ["bobs.example.org"]}]},
+    ],
+    ids=["foreign", "one-more", "wildcard", "any", "default", "default-too", "certificate"],
+)
+def test_it_cannot_let_a_store_answer_at_another_host(
+    cluster: DevCluster, store: str, spec: dict[str, Any]
+) -> None:
+    with pytest.raises(DevClusterError, match=f"{POLICY}.*A store "):
+        _apply(cluster, _ingress(store, **spec))
+
+
+def test_a_store_may_answer_at_its_own_host(cluster: DevCluster, store: str) -> None:
+    tls = [{"hosts": [HOST]}]
+    _apply(cluster, _ingress(store, rules=[_rule(HOST)], tls=tls))
+
+
 def test_it_cannot_run_a_command_in_a_pod_or_make_a_token(cluster: DevCluster, store: str) -> None:
     assert not _may(cluster, "create", "pods", store, "exec")
     assert not _may(cluster, "create", "serviceaccounts", store, "token")
@@ -270,7 +314,8 @@ def _namespace(name: str) -> dict[str, Any]:
     for mode in ("enforce", "audit", "warn"):
         labels[f"pod-security.kubernetes.io/{mode}"] = "restricted"
         labels[f"pod-security.kubernetes.io/{mode}-version"] = "v1.34"
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    metadata = {"name": name, "labels": labels, "annotations": {"storeyard.dev/host": HOST}}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def _binding(
