@@ -104,14 +104,15 @@ def overview(user: User) -> Overview:
     young = timezone.now() - timedelta(seconds=settings.UNKNOWN_SECONDS)
     known = Count("pk", filter=Q(observed_at__gte=young))
     counted = list(rows.annotate(stores=Count("pk"), revisions=Sum("revision"), known=known))
+    counts = {status: count for status, count, _, _ in counted}
     return Overview(
-        counts={status: count for status, count, _, _ in counted},
+        counts=counts,
         revisions=sum(revisions for _, _, revisions, _ in counted),
         looked_at=looked_at(),
         still_known=sum(known for *_, known in counted),
         max_stores=user.max_stores,
         troubles=troubles(),
-        waiting=waiting(in_line(user)),
+        waiting=waiting(in_line(user)) if Status.REQUESTED in counts else {},
     )
 
 

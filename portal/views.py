@@ -22,7 +22,7 @@ from portal.history import history
 from portal.receipt import receipt
 from portal.remedy import remedy
 from portal.templatetags.storeyard import length_in_words
-from portal.timeline import timeline
+from portal.timeline import Timeline, timeline
 from portal.troubles import troubles
 from portal.versions import version
 from portal.waiting import waiting
@@ -36,6 +36,8 @@ from stores.models import Store, User
 from stores.plans import PLANS
 
 EARLIER_OPERATIONS = 20
+# As troubles of the platform, or in a part of the page that is theirs.
+SAID_ABOVE = ("paused", "cluster-unavailable", "closing")
 
 
 @require_safe
@@ -191,12 +193,20 @@ def detail(request: HttpRequest, store: Store, known: dict[str, Any]) -> dict[st
         **known,
         "latest": latest,
         "remedy": remedy(store, latest),
+        "notice": notice(store, latest),
         "receipt": receipt(latest),
         "earlier": timelines[1:],
         "actions": actions(store),
         "history": history(store, request.user),
         "plan": PLANS[store.plan],
     }
+
+
+def notice(store: Store, latest: Timeline | None) -> str:
+    """What the store waits for, unless that is said elsewhere on the page."""
+    if store.message.get("code") in SAID_ABOVE or (latest and latest.says_it):
+        return ""
+    return store.sentence
 
 
 @require_POST

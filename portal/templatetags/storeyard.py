@@ -152,9 +152,14 @@ def length_in_words(seconds: float) -> str:
 
 @register.filter
 def note(store: Store, waiting: dict[UUID, str]) -> str:
-    """Its place in line, or the last step begun of the open operation (prefetched by the list)."""
+    """Its place in line, that it is paused, or the last step begun of the open operation.
+
+    The list has prefetched the operation.
+    """
     if place := waiting.get(store.pk):
         return place
+    if store.message.get("code") == "paused":
+        return "paused"
     for operation in store.open_operations:
         for step in reversed(operation.steps.all()):
             return step.title

@@ -107,7 +107,7 @@ def test_the_list_takes_as_many_queries_for_25_stores_as_for_one(
     alice.refresh_from_db()
     Heartbeat.beat(Heartbeat.WORKER)
     make_store("provisioning")
-    with django_assert_max_num_queries(10) as one:
+    with django_assert_max_num_queries(12) as one:
         read(at_alice, LIST)
     for _ in range(24):
         make_store("provisioning")
@@ -398,6 +398,17 @@ def test_every_trouble_of_the_cluster_has_words(code, at_alice, store):
     Store.objects.filter(pk=store.pk).update(outage_since=timezone.now(), message={"code": code})
     page = read(at_alice, LIST)
     assert all(escape(str(words)) in page for words in CLUSTER[code])
+
+
+def test_what_is_said_of_the_platform_is_not_said_again_by_the_store(
+    at_alice, make_store, as_carol
+):
+    store = make_store("requested")
+    pause_provisioning("Moving house.", actor=as_carol)
+    told = Message("paused", {"reason": "Moving house."}).as_json()
+    Store.objects.filter(pk=store.pk).update(message=told)
+    assert read(at_alice, store.get_absolute_url()).count("Moving house.") == 1
+    assert '<span class="cell-note">paused</span>' in read(at_alice, LIST)
 
 
 def test_everybody_reads_why_everything_is_paused(at_alice, at_carol, store, as_carol):
