@@ -78,18 +78,22 @@ def changed_at(item: Object) -> str:
 
 
 def scheduler_silent(evidence: Evidence) -> Diagnosis | None:
+    """A pod that nobody has looked at: for a while, or while the scheduler's lease runs out."""
+    expired = lease_line(evidence, "kube-scheduler")
     for pod in pods_at_work(evidence):
-        looked_at = pod.get("spec", {}).get("nodeName") or any(
-            entry.get("type") == "PodScheduled"
-            for entry in pod.get("status", {}).get("conditions") or ()
-        )
-        if not looked_at and age(evidence, pod) > SILENT_SECONDS:
-            made = clock(pod["metadata"]["creationTimestamp"])
+        if not was_looked_at(pod) and (expired or age(evidence, pod) > SILENT_SECONDS):
+            made = clock(pod["metadata"].get("creationTimestamp"))
             line = f"Pod {name_of(pod)}: made at {made}, and no machine was looked for"
-            return Diagnosis(Message("scheduler-silent"), "cluster", "platform", "", (line,))
-    if line := lease_line(evidence, "kube-scheduler"):
-        return Diagnosis(Message("scheduler-silent"), "cluster", "platform", "", (line,))
+            lines = tuple(filter(None, (line, expired)))
+            return Diagnosis(Message("scheduler-silent"), "cluster", "platform", "", lines)
     return None
+
+
+def was_looked_at(pod: Object) -> bool:
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return bool(pod.get("spec", {}).get("nodeName")) or any(
+        entry.get("type") == "PodScheduled" for entry in conditions
+    )
 
 
 def api_throttled(evidence: Evidence) -> Diagnosis | None:

@@ -157,7 +157,7 @@ CASES: dict[str, tuple[str, Evidence, str, str, str, str]] = {
     "a probe that fails": ("probe-fails", evidence(pods=[running()], events=[event("Pod", POD, "Unhealthy", "HTTP probe failed with statuscode: 503")]), "workload", "nobody", "retry", "503"),
     "a probe whose events have expired": ("probe-fails", evidence(pods=[running()]), "workload", "nobody", "retry", "says nothing"),
     "no scheduler": ("scheduler-silent", evidence(pods=[pod({}, nodeName="")]), "cluster", "platform", "", "not your store"),
-    "no scheduler, by its lease": ("scheduler-silent", evidence(leases=[named("Lease", "kube-scheduler", spec={"renewTime": OLD, "leaseDurationSeconds": 15})]), "cluster", "platform", "", "not your store"),
+    "no scheduler, by its lease": ("scheduler-silent", evidence(pods=[pod({}, created=YOUNG, nodeName="")], leases=[named("Lease", "kube-scheduler", spec={"renewTime": OLD, "leaseDurationSeconds": 15})]), "cluster", "platform", "", "not your store"),
     "no controllers": ("controllers-silent", evidence(workloads=[named("Deployment", WEB, metadata={"generation": 1}, status={})]), "cluster", "platform", "", "not your store"),
     "no controllers after a change": ("controllers-silent", evidence(workloads=[named("Deployment", WEB, metadata={"generation": 2, "managedFields": [{"time": OLD}]}, status={"observedGeneration": 1})]), "cluster", "platform", "", "not your store"),
     "no controllers for a quota": ("controllers-silent", evidence(quotas=[named("ResourceQuota", "store-quota", spec={"hard": {"pods": "1"}})]), "cluster", "platform", "", "not your store"),

@@ -214,3 +214,9 @@ def test_what_is_kept_is_never_large(text: str, times: int) -> None:
 def test_nothing_is_kept_of_nothing() -> None:
     kept = diagnosis.kept({})
     assert not any(kept.values())
+
+
+def test_a_lease_that_nobody_renews_says_nothing_where_all_pods_have_a_machine() -> None:
+    """It may be one that somebody has left behind: another scheduler does the work."""
+    left = named("Lease", "kube-scheduler", spec={"renewTime": OLD, "leaseDurationSeconds": 15})
+    assert diagnose(evidence(leases=[left], pods=[running(YOUNG)])) is None

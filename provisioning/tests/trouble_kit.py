@@ -44,11 +44,23 @@ class Ground:
     """``cluster`` has the portal's rights, ``admin`` all."""
 
     def __init__(
-        self, cluster: KubernetesCluster, admin: KubernetesCluster, devcluster: DevCluster
+        self,
+        cluster: KubernetesCluster,
+        admin: KubernetesCluster,
+        devcluster: DevCluster,
+        store: Store | None = None,
     ) -> None:
+        """``store``: one whose namespace is there; without it, one that no row is of."""
         self.cluster, self.admin, self.devcluster = cluster, admin, devcluster
-        self.store = Store(owner=User(email="alice@example.com"), name="Anna", address="anna")
-        self.store.namespace = self.namespace = f"store-anna-{self.store.pk.hex[:6]}"
+        self.store = store or Store(owner=User(email="alice@example.com"), address="anna")
+        if store is None:
+            self.store.namespace = f"store-anna-{self.store.pk.hex[:6]}"
+        self.namespace = self.store.namespace
+        if store is None:
+            self.prepare()
+
+    def prepare(self) -> None:
+        cluster = self.cluster
         cluster.apply(manifests.namespace(self.store))
         cluster.apply(manifests.access(self.store, ACCOUNT))
         # Pods are refused before it is there.
