@@ -116,9 +116,10 @@ def test_a_quota_that_nobody_has_counted_yet_is_waited_for(ground: Ground, tmp_p
     wanted = release(ground, chart(tmp_path / "tiny", workload("Deployment", "store-web")))
     ground.devcluster.stop_process("kube-controller-manager", kill=True)
     try:
-        ground.make(
-            object_of("v1", "ResourceQuota", "early", spec={"hard": {"count/secrets": "9"}})
-        )
+        hard = {"hard": {"count/secrets": "9"}}
+        ground.make(object_of("v1", "ResourceQuota", "early", spec=hard))
+        # As its controller leaves it for a moment: the limits are known, what is used is not.
+        ground.write_status("ResourceQuota", "early", hard)
         with pytest.raises(NotYet) as wait:
             ground.cluster.ensure_release(wanted)
     finally:
