@@ -6,6 +6,7 @@ import base64
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -317,6 +318,20 @@ def test_what_changed_while_it_looked_is_not_held_against_it(ready, cluster, mon
 
     monkeypatch.setattr(cluster, "contents", meanwhile)
     assert invariants.check(cluster) == []
+
+
+def test_a_store_that_became_ready_after_the_survey_is_not_said_to_have_lost_its_namespace(
+    ready, cluster, monkeypatch
+):
+    survey, surveys = cluster.survey, []
+
+    def first_too_early():
+        surveys.append(survey())
+        return replace(surveys[-1], namespaces=[]) if len(surveys) == 1 else surveys[-1]
+
+    monkeypatch.setattr(cluster, "survey", first_too_early)
+    assert invariants.check(cluster) == []
+    assert len(surveys) == 2
 
 
 def test_what_concerns_the_whole_platform_is_asked_once_however_many_stores_there_are(
