@@ -208,8 +208,9 @@ class Supervisor:
                 break
             time.sleep(LOOK_SECONDS / 10)
         group.kill()
-        wait_for_orphans(group)
         group.process.wait()
+        # Only now are they all ours: each process passes its children on when it dies.
+        wait_for_orphans()
         self.bequests.append((group.name, None))
 
     def hand_back(self) -> None:
@@ -250,12 +251,12 @@ def collect(pids: set[int]) -> None:
         os.waitpid(pid, os.WNOHANG)
 
 
-def wait_for_orphans(group: Group) -> None:
+def wait_for_orphans() -> None:
     """Helm runs among them: asked to end, so that it can write down that it was interrupted."""
     for how in (signal.SIGTERM, signal.SIGKILL):
         asked: set[int] = set()
         deadline = time.monotonic() + HELM_GRACE_SECONDS
-        while (left := orphans(group)) and time.monotonic() < deadline:
+        while (left := orphans(None)) and time.monotonic() < deadline:
             for pid in left - asked:
                 os.kill(pid, how)
             asked = left

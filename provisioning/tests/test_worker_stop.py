@@ -39,11 +39,11 @@ def test_it_finishes_the_pass_and_ends_well(rig: Rig, how: signal.Signals, the_g
     """Told alone (a container's first process), with its group (Ctrl-C, a service manager): F6, F7."""
     worker = rig.start_worker()
     processes = rig.working(worker)
-    busy, next_one = rig.create(), rig.create()
+    busy = rig.create()
     _, folder = rig.hold(busy)
     told(worker, how, the_group=the_group)
-    until(lambda: gone({processes.pusher.copy().pop()}), "nothing to be claimed any more")
-    queue.ring(next_one.pk)
+    until(lambda: gone(set(processes.pusher)), "nothing to be claimed any more")
+    next_one = rig.create()
     time.sleep(1)
     assert worker.popen.poll() is None, "it waits for the pass"
     assert Store.objects.get(pk=next_one.pk).fence == 0, "and begins nothing"
@@ -62,9 +62,8 @@ def test_what_was_delivered_too_late_is_done_by_the_next_worker(rig: Rig) -> Non
     """It had been fetched from the queue already, behind a pass that went on."""
     worker = rig.start_worker(WORKERS=1)
     rig.working(worker)
-    busy, waiting = rig.create(), rig.create()
-    _, folder = rig.hold(busy)
-    queue.ring(waiting.pk)
+    _, folder = rig.hold(rig.create())
+    waiting = rig.create()
     until(lambda: OrmQ.objects.filter(lock__gt=queue.Now()).count() >= 2, "it to be fetched")
     told(worker, signal.SIGTERM)
     time.sleep(0.5)
@@ -143,15 +142,3 @@ def caught(worker: Program) -> bool:
     with open(f"/proc/{worker.pid}/status") as file:
         [mask] = [line.split()[1] for line in file if line.startswith("SigCgt:")]
     return bool(int(mask, 16) >> (signal.SIGTERM - 1) & 1)
-
-
-def test_while_the_database_is_away_a_pass_goes_on_and_a_stop_is_obeyed(rig: Rig) -> None:
-    """Nothing runs yet; the database is made unusable before it starts: F15."""
-    worker = rig.start(DATABASE_URL=f"sqlite:///{rig.folder}/not-there/database.sqlite3")
-    until(lambda: "waiting for it" in worker.said, "it to say so")
-    time.sleep(2)
-    assert worker.popen.poll() is None
-    [line] = [line for line in worker.said.splitlines() if "database" in line.lower()]
-    assert "The database does not answer" in line
-    assert "Traceback" not in worker.said
-    assert worker.stop(10) == 0

@@ -19,8 +19,8 @@ HELM += "while :; do sleep 0.05; done"
 
 def hold(store_id: str, folder: str) -> None:
     """A pass that lasts until there is a file "go"."""
-    lease = Lease.take(UUID(store_id))
-    assert lease
+    while not (lease := Lease.take(UUID(store_id))):
+        time.sleep(0.05)  # a pass of the worker's own
     (Path(folder) / "holder").write_text(str(os.getpid()))
     while not (Path(folder) / "go").exists():
         lease.renew()
@@ -38,11 +38,16 @@ def hold_with_helm(store_id: str, folder: str) -> None:
     hold(store_id, folder)
 
 
+def helm_alone(folder: str) -> None:
+    """Only the program, and nothing that would need the database meanwhile."""
+    program = ["sh", "-c", HELM.format(folder=folder)]
+    running = subprocess.Popen([*dies_with_us(), *program], start_new_session=True)
+    while not (Path(folder) / "go").exists():
+        time.sleep(0.05)
+    running.terminate()
+    running.wait()
+
+
 def leave() -> None:
     """What a library may do that thinks it owns the process."""
     sys.exit(3)
-
-
-def mark(path: str) -> None:
-    with open(path, "a") as file:
-        file.write(f"{os.getpid()}\n")
