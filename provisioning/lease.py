@@ -17,7 +17,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Greatest, Now
+from django.db.models.functions import Coalesce, Greatest, Now
 
 from provisioning.errors import LeaseLost
 from stores import queue
@@ -51,6 +51,9 @@ class Lease:
                 fence=F("fence") + 1,
                 attempts=F("attempts") + 1,
                 rings=0,
+                # Whoever held it last has died then: since then it has been waiting for somebody,
+                # which is not to count against its deadline (patience.start_the_clock).
+                due_at=Coalesce(F("lease_until"), F("due_at")),
             )
         )
         if not taken:
@@ -131,5 +134,5 @@ def hand_back(group: str, pid: int | None = None) -> None:
     for store_id, owner in held_by(group, pid).values_list("pk", "lease_owner"):
         with transaction.atomic():
             held = Store.objects.filter(pk=store_id, lease_owner=owner)
-            if held.update(lease_owner="", lease_until=None):
+            if held.update(lease_owner="", lease_until=None, due_at=Now()):
                 queue.ring(store_id)

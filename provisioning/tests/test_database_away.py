@@ -169,25 +169,41 @@ def test_a_database_that_is_away_when_a_task_ends_costs_nothing(rig: Rig) -> Non
 
 # --- Many at once ------------------------------------------------------------------------
 
-WRITER = """
-import sys, time, uuid
-import django; django.setup()
+WRITERS, SECONDS = 20, 5
+# One program, and a fork for each writer: the connection is made after it.
+PROGRAM = """
+import os, sys, time, traceback, uuid
+import django
+django.setup()
 from stores import queue
-from stores.models import Heartbeat, Store
-from stores.audit import AuditEvent
 from stores.actor import SYSTEM
+from stores.models import AuditEvent, Heartbeat
 from provisioning.lease import Lease
-store, name = uuid.UUID(sys.argv[1]), sys.argv[2]
-until, done = time.monotonic() + float(sys.argv[3]), 0
-while time.monotonic() < until:
-    queue.ring(store)
-    if lease := Lease.take(store):
-        lease.renew()
-        lease.release(orderly=True)
-    Heartbeat.beat(name)
-    AuditEvent.record("test.written", actor=SYSTEM, details={"by": name})
-    done += 1
-print(done)
+
+def write(store, name, seconds):
+    until, done = time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        queue.ring(store)
+        if lease := Lease.take(store):
+            lease.renew()
+            lease.release(orderly=True)
+        Heartbeat.beat(name)
+        AuditEvent.record("test.written", actor=SYSTEM, details={"by": name})
+        done += 1
+    print(done, flush=True)
+
+store, writers, seconds = uuid.UUID(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+children = []
+for number in range(writers):
+    if not (pid := os.fork()):
+        try:
+            write(store, f"writer-{number}", seconds)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    children.append(pid)
+sys.exit(any([os.waitpid(pid, 0)[1] for pid in children]))
 """
 
 
@@ -195,21 +211,15 @@ def test_twenty_writers_meet_no_lock(rig: Rig) -> None:
     """F16: with the worker and its queue going on beside them. (On SQLite they wait for each other.)"""
     worker = rig.start_worker()
     store = rig.wait_for(rig.create(), Status.READY)
-    environment = {**rig.environment, "DJANGO_SETTINGS_MODULE": "portal.settings"}
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(store.pk), f"writer-{number}", "8"],
-            cwd=settings.BASE_DIR, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
-        for number in range(20)
-    ]  # fmt: skip
-    ends = [(*writer.communicate(timeout=240), writer.returncode) for writer in writers]
-    errors = [said for _, said, code in ends if code]
-    assert not errors, errors[0]
-    rounds = [int(done) for done, _, _ in ends]
-    assert min(rounds) > 0, "nobody was starved"
-    print(f"FIGURE writers: {sum(rounds)} rounds of 5 transactions by 20 processes in 8 s")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(store.pk), str(WRITERS), str(SECONDS)],
+        cwd=settings.BASE_DIR, text=True, capture_output=True, check=False, timeout=240,
+        env={**rig.environment, "DJANGO_SETTINGS_MODULE": "portal.settings"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rounds = [int(line) for line in done.stdout.split()]
+    assert len(rounds) == WRITERS and min(rounds) > 0, "nobody was starved"
+    print(f"FIGURE writers: {sum(rounds)} rounds by {WRITERS} processes in {SECONDS} s")
     assert AuditEvent.objects.filter(action="test.written").count() == sum(rounds)
     assert "database is locked" not in worker.said and "deadlock" not in worker.said
     until(lambda: not OrmQ.objects.filter(key="storeyard").exists(), "the queue to be empty")

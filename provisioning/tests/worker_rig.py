@@ -153,7 +153,7 @@ class Rig:
 
         def there() -> bool:
             store.refresh_from_db()
-            if store.status in statuses:
+            if store.status in statuses and store.lease_until is None:  # and the pass is over
                 return True
             ring(store.pk)
             time.sleep(0.3)
