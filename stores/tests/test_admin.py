@@ -544,3 +544,17 @@ def test_nothing_that_runs_code_or_is_a_lock_can_be_edited():
     assert not {label for label in registered if label.startswith("django_q")}
     assert "stores.AuditHead" not in registered
     assert {"stores.Store", "stores.User", "stores.AuditEvent"} <= registered
+
+
+@pytest.mark.parametrize("model", ["schedule", "ormq", "success", "failure", "task"])
+def test_the_queues_pages_are_not_there_for_superusers_either(model, at_carol):
+    """S23: a schedule names any function, a failed task is sent again by its name."""
+    assert carol_is_superuser()
+    assert at_carol.get("/admin/").status_code == 200
+    for page in ("", "add/", "1/change/"):
+        assert at_carol.get(f"/admin/django_q/{model}/{page}").status_code == 404
+    assert at_carol.get("/admin/django_q/").status_code == 404
+
+
+def carol_is_superuser() -> bool:
+    return User.objects.get(username="carol").is_superuser
