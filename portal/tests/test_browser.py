@@ -38,7 +38,7 @@ from stores.models import User
 for name in {names!r}:
     User.objects.create_user(name, password={password!r}, max_stores=5)
 """
-NAMES = ["alice", "dora", "emil", "flora", "gustav", "hanna", "ida"]
+NAMES = ["alice", "dora", "emil", "flora", "gustav", "hanna", "ida", "jonas"]
 
 
 # --- The platform ------------------------------------------------------------------------
@@ -229,6 +229,10 @@ def status(page: Page) -> str:
     return page.locator(".heading .status").inner_text()
 
 
+def too_wide(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+
 def reload_until(page: Page, wanted: str) -> None:
     def there() -> bool:
         page.reload()
@@ -416,9 +420,25 @@ def test_every_page_fits_and_complains_about_nothing(width, scheme, simulated, c
         store = page.locator(".store-name").first.get_attribute("href")
         for url in ("/stores/", "/stores/new/", store, f"{store}delete/", "/stores/?q=none"):
             page.goto(url)
-            wider = "document.documentElement.scrollWidth > innerWidth"
-            assert not page.evaluate(wider), f"{url} is wider than {width}"
+            assert not too_wide(page), f"{url} is wider than {width}"
             page.wait_for_timeout(300)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_failure_a_closing_shop_and_a_receipt_fit_a_phone(scheme, simulated, chromium):
+    size = {"width": 360, "height": 800}
+    with at_browser(chromium, simulated, viewport=size, color_scheme=scheme) as page:
+        log_in(page, "jonas")
+        create(page, "Setup-fails " + "very" * 10, f"fails-{scheme}")
+        page.locator(".heading .status", has_text="Failed").wait_for()
+        page.get_by_text("What this rests on").click()
+        assert not too_wide(page)
+        delete(page, f"fails-{scheme}", at_once=False)
+        page.get_by_role("heading", name="Nothing is destroyed yet").wait_for()
+        assert not too_wide(page)
+        page.get_by_role("button", name="Delete now").click()
+        page.get_by_role("heading", name="Receipt of the deletion").wait_for()
+        assert not too_wide(page)
 
 
 def test_the_keyboard_is_enough(simulated, chromium):
