@@ -24,7 +24,8 @@ SALTS = ("auth", "secure-auth", "logged-in", "nonce")
 @dataclass(frozen=True)
 class Engine:
     """``secrets``: name of each Secret and what makes its content; ``volume_secrets``: those a
-    volume's data depends on; ``values``: the chart's values for a store.
+    volume's data depends on; ``volumes``: the claims the shop's data lies in;
+    ``values``: the chart's values for a store.
     """
 
     code: str
@@ -32,6 +33,7 @@ class Engine:
     chart_version: str
     secrets: Callable[[Store], dict[str, Callable[[], dict[str, str]]]]
     volume_secrets: tuple[str, ...]
+    volumes: tuple[str, ...]
     values: Callable[[Store], dict[str, Any]]
 
     def release(self, store: Store, *, closed: bool = False) -> Release:
@@ -175,6 +177,7 @@ ENGINES: dict[str, Engine] = {
             chart_version="0.1.0",
             secrets=woocommerce_secrets,
             volume_secrets=("store-db", "store-wordpress"),
+            volumes=("store-content", "data-store-db-0"),
             values=woocommerce_values,
         ),
     )

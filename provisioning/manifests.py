@@ -140,6 +140,9 @@ def default_deny(store: Store) -> Manifest:
         "spec": {
             "podSelector": {},
             "policyTypes": ["Ingress", "Egress"],
+            # Said although it is empty: an apply leaves alone what it does not name, also a rule
+            # that somebody has added.
+            "ingress": [],
             "egress": [
                 {
                     "to": [

@@ -379,25 +379,3 @@ def reconcile() -> list[UUID]:
     for store_id in due:
         queue.ring(store_id)
     return due
-
-
-def sweep_orphans(cluster: Cluster) -> list[str]:
-    """Delete namespaces whose store is deleted: left by a worker that was killed after it was late."""
-    seen_there = [seen for seen in cluster.survey().namespaces if not seen.terminating]
-    ids = [seen.store_id for seen in seen_there]
-    gone = Store.objects.filter(pk__in=filter(is_uuid, ids), status=Status.DELETED)
-    deleted = {str(pk) for pk in gone.values_list("pk", flat=True)}
-    names = []
-    for seen in seen_there:
-        if seen.store_id in deleted:
-            cluster.delete("Namespace", seen.name, uid=seen.uid)
-            names.append(seen.name)
-    return names
-
-
-def is_uuid(text: str) -> bool:
-    """A label is whatever somebody wrote there."""
-    try:
-        return bool(UUID(text))
-    except ValueError:
-        return False

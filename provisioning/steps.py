@@ -121,9 +121,18 @@ def has_data(work: Work) -> bool:
 
 
 def install_release(work: Work) -> None:
+    check_volumes(work)
     if not work.store.chart_version:
         work.lease.write(chart_version=work.engine.chart_version)
     work.cluster.ensure_release(work.engine.release(work.store), beat=work.lease.renew)
+
+
+def check_volumes(work: Work) -> None:
+    """Nobody gets a new empty disk in place of one that held a shop."""
+    for name, uid in work.store.volumes.items():
+        claim = work.cluster.get("PersistentVolumeClaim", name, work.store.namespace)
+        if claim is None or claim["metadata"]["uid"] != uid:
+            raise StepFailed(Message("volume-lost", {"name": name}))
 
 
 def wait_until_running(work: Work) -> None:
@@ -133,6 +142,16 @@ def wait_until_running(work: Work) -> None:
             raise StepFailed(message)
     if waiting:
         raise NotYet(several(waiting))
+    if not work.store.volumes:
+        work.lease.write(volumes=volumes_of(work))
+
+
+def volumes_of(work: Work) -> dict[str, str]:
+    found = {
+        name: work.cluster.get("PersistentVolumeClaim", name, work.store.namespace)
+        for name in work.engine.volumes
+    }
+    return {name: str(claim["metadata"]["uid"]) for name, claim in found.items() if claim}
 
 
 def check_storefront(work: Work) -> Message | None:

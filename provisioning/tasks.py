@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from provisioning import runner
+from provisioning import runner, sweep
 from provisioning.cluster import get_cluster
 from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
 from provisioning.processes import stopping
@@ -39,12 +39,11 @@ def heartbeat() -> None:
 
 
 def reconcile() -> list[UUID]:
-    """The clock: rings what is due (and returns that), and sweeps up."""
+    """The clock: rings what is due (and returns that), and looks at everything when it is time."""
     rung = runner.reconcile()
     queue.prune()
     try:
-        for name in runner.sweep_orphans(get_cluster()):
-            log.warning("namespace %s belonged to a deleted store and was removed", name)
+        sweep.sweep_when_due(get_cluster())
     # NotYet: an API server that has just started refuses everybody for a moment.
     except (ClusterUnavailable, NotYet, StepFailed) as error:
         log.warning("not swept: %s", error)

@@ -229,7 +229,32 @@ SENTENCES: dict[str, Any] = {
         "%(waiting)s Ask support, who see the raw facts, or retry."
     ),
     "nothing-special": _("nothing in particular."),
-    # Why a pod does not serve: the end of a sentence of those below
+    # Health: what the cluster says about a store that has been ready
+    "part-unready": _(
+        "%(name)s does not serve%(since)s (%(ready)s of %(wanted)s ready): %(reason)s. The cluster "
+        "keeps trying by itself; if it lasts longer than some minutes, ask support."
+    ),
+    "part-restarts": _(
+        "%(name)s has restarted %(times)s times in %(span)s, last reason %(reason)s (exit code "
+        "%(exit_code)s). If it goes on, ask support."
+    ),
+    "part-missing": _("%(name)s has been removed from the cluster. It is put back by itself."),
+    "volume-lost": _(
+        "The disk %(name)s with the shop's data has been removed from the cluster by somebody else. "
+        "The shop is not started with an empty one: ask support to bring the data back, or delete "
+        "the store."
+    ),
+    "volume-going": _(
+        "Somebody has asked the cluster to remove the disk %(name)s with the shop's data; it goes "
+        "as soon as the shop stops. Ask support at once."
+    ),
+    # Drift: what is different from what is wanted, and put right by a repair
+    "drift-missing": _("%(kind)s %(name)s was missing."),
+    "drift-changed": _("%(kind)s %(name)s had been changed by somebody else."),
+    "disks-left": _("Still there of its data: %(names)s."),
+    "no-disks-left": _("No disk of it is left in the cluster."),
+    # Why a pod does not serve: the end of the first sentence above
+    "pod-absent": _("none has been started"),
     "pod-starting": _("it is starting"),
     "pod-probe": _("it runs, but does not answer the question whether it is ready"),
     "pod-image": _("the image %(image)s cannot be fetched (%(reason)s)"),

@@ -111,6 +111,9 @@ class Store(models.Model):
     message = models.JSONField(default=dict, blank=True, editable=False)
     namespace = models.CharField(max_length=63, editable=False)
     namespace_uid = models.CharField(max_length=64, blank=True, editable=False)
+    # The claims its data lies in, name to uid, written down when it was first ready: one that is
+    # gone, or another one in its place, is a loss that no pass may paper over.
+    volumes = models.JSONField(default=dict, blank=True, editable=False)
     ready_at = models.DateTimeField("first ready", null=True, editable=False)
     # The end of the grace period of a store that is being closed.
     closes_at = models.DateTimeField(null=True, editable=False)

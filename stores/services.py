@@ -97,6 +97,7 @@ def retry_store(store: Store, *, actor: Actor) -> None:
             **AFRESH,
             # A namespace that somebody took away may be made anew as long as it held no shop.
             namespace_uid=store.namespace_uid if store.ready_at else "",
+            volumes=store.volumes if store.ready_at else {},
         )
         begin(store, Operation.Kind.RETRY, actor)
 

@@ -123,13 +123,15 @@ class Change:
 
     ``seen``: how it is now; None if it is gone. ``turned``: it got where it was going, or fell back,
     or is gone: what a pass waits for. An empty ``store_id`` says that the watch of that kind begins,
-    or was cut off and is back: ``picture`` is everything of the kind there is.
+    or was cut off and is back: ``picture`` is everything of the kind there is; without a picture it
+    has just been cut off (that of every kind, if none is named).
     """
 
     store_id: str
     kind: str = ""
     name: str = ""
     namespace: str = ""
+    uid: str = ""
     seen: Seen | None = None
     turned: bool = False
     picture: list[Seen] | None = None

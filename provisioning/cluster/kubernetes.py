@@ -9,10 +9,20 @@ from typing import Any
 
 from django.conf import settings
 
-from provisioning.cluster import api, evidence, inventory, readiness, records, surveying, watching
+from provisioning.cluster import (
+    api,
+    evidence,
+    inventory,
+    parts,
+    readiness,
+    records,
+    surveying,
+    watching,
+)
 from provisioning.cluster.api import Api, Conflict, NotFound, path_of
 from provisioning.cluster.base import (
     CHART_ANNOTATION,
+    PARTS_ANNOTATION,
     RELEASE_ANNOTATION,
     Beat,
     Change,
@@ -133,7 +143,9 @@ class KubernetesCluster(Cluster):
         self.close_records(release, found)
         state = found[max(found)] if found else ""
         if state == "deployed" and annotations.get(RELEASE_ANNOTATION) == release.hash:
-            return False
+            there = parts.of_release(self.api, release.name, release.namespace)
+            if parts.remembered(annotations) == there:
+                return False
         if self.helm.end_orphans(release.namespace):
             state = self.release_state(release.name, release.namespace)
         self.mend(release, state, beat)
@@ -184,20 +196,15 @@ class KubernetesCluster(Cluster):
             raise NotYet(Message("busy")) from error  # somebody is alive, and writes it
 
     def remember_release(self, release: Release, uid: str) -> None:
+        there = parts.of_release(self.api, release.name, release.namespace)
+        annotations = {
+            RELEASE_ANNOTATION: release.hash,
+            CHART_ANNOTATION: release.chart_version,
+            PARTS_ANNOTATION: parts.as_annotation(there),
+        }
+        metadata = {"name": release.namespace, "uid": uid, "annotations": annotations}
         self.apply_as(
-            RELEASE_MANAGER,
-            {
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {
-                    "name": release.namespace,
-                    "uid": uid,
-                    "annotations": {
-                        RELEASE_ANNOTATION: release.hash,
-                        CHART_ANNOTATION: release.chart_version,
-                    },
-                },
-            },
+            RELEASE_MANAGER, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
         )
 
     def revisions(self, name: str, namespace: str) -> dict[int, str]:

@@ -233,6 +233,7 @@ def change(before: Seen | None, now: Seen | None) -> Change:
         kind=either.kind,
         name=either.name,
         namespace=either.namespace if isinstance(either, SeenObject) else either.name,
+        uid=either.uid,
         seen=now,
         turned=turned(before, now),
     )

@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from provisioning.cluster import inventory, readiness
+from provisioning.cluster import inventory, parts, readiness
 from provisioning.cluster import seen as reduced
 from provisioning.cluster.base import (
     CHART_ANNOTATION,
+    PARTS_ANNOTATION,
     RELEASE_ANNOTATION,
     Beat,
     Change,
@@ -205,7 +206,10 @@ class SimulatedCluster(Cluster):
         history.close()
         if history.status != "deployed":
             return True
-        return namespace.annotations.get(RELEASE_ANNOTATION) != release.hash
+        if namespace.annotations.get(RELEASE_ANNOTATION) != release.hash:
+            return True
+        there = releases.parts_of(objects, release.name, release.namespace)
+        return parts.remembered(namespace.annotations) != there
 
     def mend(self, objects: Objects, release: Release) -> None:
         """Bring a release that was cut off to where an upgrade is possible."""
@@ -225,6 +229,8 @@ class SimulatedCluster(Cluster):
             annotations = namespace.body["metadata"].setdefault("annotations", {})
             annotations[RELEASE_ANNOTATION] = release.hash
             annotations[CHART_ANNOTATION] = release.chart_version
+            there = releases.parts_of(objects, release.name, release.namespace)
+            annotations[PARTS_ANNOTATION] = parts.as_annotation(there)
             objects.save(namespace)
 
     def uninstall_release(self, name: str, namespace: str, beat: Beat = no_beat) -> None:
@@ -339,6 +345,8 @@ class SimulatedCluster(Cluster):
             try:
                 now = self.look()
             except ClusterUnavailable:
+                if before is not None:
+                    yield Change("")
                 before = None
             else:
                 # The look comes first: what happens after the pictures is then not missed.

@@ -77,6 +77,7 @@ class KindWatch:
             except Exception as error:
                 if not failures:
                     log.warning("watch of %s interrupted: %r", self.kind, error)
+                    self.changes.put(Change("", self.kind))
                 self.over.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
                 version = ""

@@ -115,6 +115,7 @@ class Platform:
             "STOREYARD_HELM": str(helm),
             "LEASE_SECONDS": str(LEASE_SECONDS),
             "TICK_SECONDS": "1",
+            "SWEEP_SECONDS": "5",
             **{name: str(value) for name, value in environment.items()},
         }
         # As the worker, and as an administrator who looks on.

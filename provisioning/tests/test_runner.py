@@ -8,7 +8,7 @@ import pytest
 from django.apps import apps
 from django.db.models.functions import Now
 
-from provisioning import manifests, runner, steps
+from provisioning import manifests, runner, steps, sweep
 from provisioning.cluster.base import STORE_LABEL
 from provisioning.cluster.simulated import SimulatedCluster
 from provisioning.errors import ClusterMisconfigured, ClusterUnavailable, NotYet, StepFailed
@@ -263,7 +263,7 @@ def test_a_namespace_left_behind_by_a_late_and_killed_worker_is_swept_up(
     work(store)
     store.namespace_uid = ""
     cluster.apply(manifests.namespace(store))
-    assert runner.sweep_orphans(cluster) == [store.namespace]
+    assert sweep.sweep(cluster).orphans == [store.namespace]
     clock.passes(60)
     assert cluster.survey().namespaces == []
 

@@ -4,7 +4,7 @@ import pytest
 from django.apps import apps
 
 from provisioning.cluster.base import Change
-from provisioning.management.commands.watch_cluster import pass_on
+from provisioning.watcher import ring
 from stores.lifecycle import Status
 from stores.models import Store
 
@@ -19,7 +19,7 @@ def queued() -> int:
 
 
 def test_a_change_of_a_store_that_is_being_worked_on_rings_it(store):
-    pass_on(Change(str(store.pk), "Deployment", "store-web"))
+    ring(Change(str(store.pk), "Deployment", "store-web"))
     assert queued() == 1
     assert Store.objects.get(pk=store.pk).rings == store.rings + 1
 
@@ -27,16 +27,16 @@ def test_a_change_of_a_store_that_is_being_worked_on_rings_it(store):
 @pytest.mark.parametrize("status", [Status.READY, Status.FAILED])
 def test_a_change_of_a_settled_store_rings_nobody(store, status):
     Store.objects.update(status=status)
-    pass_on(Change(str(store.pk), "Deployment", "store-web"))
+    ring(Change(str(store.pk), "Deployment", "store-web"))
     assert queued() == 0
 
 
 def test_after_an_interruption_everyone_unsettled_is_rung(store):
-    pass_on(Change(""))
+    ring(Change(""))
     assert queued() == 1
 
 
 @pytest.mark.parametrize("label", ["not-a-uuid", "00000000-0000-0000-0000-000000000000", "x" * 63])
 def test_a_label_that_is_no_store_of_ours_rings_nobody_and_breaks_nothing(store, label):
-    pass_on(Change(label, "Deployment", "stranger"))
+    ring(Change(label, "Deployment", "stranger"))
     assert queued() == 0

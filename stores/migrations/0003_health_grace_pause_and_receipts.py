@@ -45,6 +45,11 @@ class Migration(migrations.Migration):
             name='a_slot_is_held_until_deleted',
         ),
         migrations.AddField(
+            model_name='store',
+            name='volumes',
+            field=models.JSONField(blank=True, default=dict, editable=False),
+        ),
+        migrations.AddField(
             model_name='operation',
             name='diagnosis',
             field=models.JSONField(blank=True, default=dict),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from provisioning.cluster import parts
 from provisioning.cluster.base import Manifest, Release
 from provisioning.cluster.simulation import charts
 from provisioning.cluster.simulation.objects import Objects, Stored
@@ -123,8 +124,20 @@ def put_one(objects: Objects, manifest: Manifest, number: int) -> None:
     elif kind == "Deployment":
         # Every upgrade restarts the shop, as the charts' checksums of their configuration do.
         stored.revision = number
+        stored.body["spec"] = manifest["spec"]
         objects.roll_out(stored, stored.body)
         objects.save(stored)
+    elif kind != "PersistentVolumeClaim" and stored.body.get("spec") != manifest["spec"]:
+        objects.change(stored, {**stored.body, "spec": manifest["spec"]})
+
+
+def parts_of(objects: Objects, name: str, namespace: str) -> parts.Parts:
+    found = made_by(objects, name, namespace)
+    return parts.counted(
+        {"kind": one.kind, "metadata": one.body["metadata"]}
+        for one in found
+        if one.kind in parts.KINDS
+    )
 
 
 def add_claim(objects: Objects, manifest: Manifest, number: int) -> None:

@@ -1,0 +1,187 @@
+"""The clock's look at everything: corrects what the watch has missed, and finds what has drifted.
+
+One survey, a constant number of requests. It writes down health and the facts of the cluster, opens
+a repair where something is not as wanted, removes what deleted stores left behind, and asks for a
+whole pass over every ready store now and then, because nobody but a pass looks at Secrets.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from provisioning import drift, observing
+from provisioning.cluster.base import Cluster, SeenNamespace, Survey
+from provisioning.picture import Picture
+from stores import queue, services
+from stores.lifecycle import Health, Status
+from stores.messages import Message
+from stores.models import Heartbeat, Operation, Snapshot, Store
+
+log = logging.getLogger(__name__)
+# Who sweeps next: another row than the heartbeat, which only a sweep that came to its end moves.
+CLAIM = "sweep-claim"
+# A repair that did not help is tried again so much later, if nothing else is found meanwhile.
+REPAIR_AGAIN_SECONDS = 600
+# One that says that something is wrong with it is looked at every so many sweeps.
+BROKEN_TURNS = 10
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """What one sweep found, and what it did about it."""
+
+    namespaces: int
+    changed: list[Store] = field(default_factory=list)
+    findings: list[tuple[Store, list[Message]]] = field(default_factory=list)
+    repairs: list[Store] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    verified: list[UUID] = field(default_factory=list)
+
+
+def sweep_when_due(cluster: Cluster) -> SweepReport | None:
+    """At most one in SWEEP_SECONDS, whoever's clock asks. Raises what the cluster raises."""
+    return sweep(cluster) if claim() else None
+
+
+def claim() -> bool:
+    # Two clocks of one period must not take turns in finding the other a moment too early.
+    before = Now() - timedelta(seconds=settings.SWEEP_SECONDS * 0.9)
+    if Heartbeat.objects.filter(pk=CLAIM, at__lte=before).update(at=Now()):
+        return True
+    return Heartbeat.objects.get_or_create(name=CLAIM)[1]
+
+
+def sweep(cluster: Cluster) -> SweepReport:
+    began = time.monotonic()
+    survey = cluster.survey()
+    picture = Picture.of(survey)
+    keep_facts(survey)
+    changed = observing.observe(picture, cluster)
+    found = find_drift(picture)
+    report = SweepReport(
+        namespaces=len(survey.namespaces),
+        changed=changed,
+        findings=found,
+        repairs=repair(found),
+        orphans=remove_orphans(cluster, survey.namespaces),
+        verified=verify_some(),
+    )
+    Heartbeat.beat(
+        Heartbeat.SWEEP,
+        stores=report.namespaces,
+        seconds=round(time.monotonic() - began, 3),
+        repairs=len(report.repairs),
+    )
+    return report
+
+
+def keep_facts(survey: Survey) -> None:
+    Snapshot.objects.update_or_create(pk=1, defaults={"at": Now(), "facts": survey.facts})
+
+
+# --- Drift -----------------------------------------------------------------------------------
+
+
+def find_drift(
+    picture: Picture, namespaces: Collection[str] | None = None
+) -> list[tuple[Store, list[Message]]]:
+    """Ready stores (in these namespaces) that are not as wanted. A lost one is nobody's to repair."""
+    stores = Store.objects.filter(status=Status.READY).exclude(health=Health.LOST)
+    # A pass that is under way changes things, and puts right what it finds.
+    stores = stores.exclude(lease_until__gt=Now())
+    if namespaces is not None:
+        stores = stores.filter(namespace__in=list(namespaces))
+    found = []
+    for store in stores.select_related("owner").order_by():
+        namespace = picture.namespaces.get(store.namespace)
+        if namespace is None:
+            # Not lost, but not in the picture: the label that the picture goes by is gone.
+            found.append((store, [drift.changed("Namespace", store.namespace)]))
+        elif namespace.uid == store.namespace_uid and not namespace.terminating:
+            objects = picture.objects(store.namespace)
+            account = settings.CLUSTER_SERVICE_ACCOUNT
+            found.append((store, drift.findings(store, account, namespace, objects)))
+    return [(store, findings) for store, findings in found if findings]
+
+
+def repair(found: Iterable[tuple[Store, list[Message]]]) -> list[Store]:
+    """Open an operation for each, but for those where the same has just been tried in vain."""
+    return [
+        store
+        for store, findings in found
+        if not tried_in_vain(store, findings) and services.repair_store(store, findings)
+    ]
+
+
+def tried_in_vain(store: Store, findings: list[Message]) -> bool:
+    since = timezone.now() - timedelta(seconds=REPAIR_AGAIN_SECONDS)
+    failed = store.operations.filter(
+        kind=Operation.Kind.REPAIR, outcome=Operation.Outcome.FAILED, finished_at__gte=since
+    ).first()
+    return failed is not None and failed.findings == [one.as_json() for one in findings]
+
+
+# --- Orphans ---------------------------------------------------------------------------------
+
+
+def remove_orphans(cluster: Cluster, namespaces: Iterable[SeenNamespace]) -> list[str]:
+    """Delete namespaces whose store is deleted: left by a worker that was killed after it was late."""
+    existing = {str(pk) for pk in Store.objects.existing().values_list("pk", flat=True)}
+    strange = [
+        seen
+        for seen in namespaces
+        if not seen.terminating and seen.store_id not in existing and is_uuid(seen.store_id)
+    ]
+    gone = Store.objects.filter(pk__in=[seen.store_id for seen in strange], status=Status.DELETED)
+    uids = {str(pk): uid for pk, uid in gone.values_list("pk", "namespace_uid")}
+    names = []
+    for seen in strange:
+        # Another uid than the row's: somebody else's, whatever its label says.
+        if seen.store_id in uids and uids[seen.store_id] in ("", seen.uid):
+            cluster.delete("Namespace", seen.name, uid=seen.uid)
+            log.warning("namespace %s belonged to a deleted store and was removed", seen.name)
+            names.append(seen.name)
+    return names
+
+
+def is_uuid(text: str) -> bool:
+    """A label is whatever somebody wrote there."""
+    try:
+        return bool(UUID(text))
+    except ValueError:
+        return False
+
+
+# --- Verification ----------------------------------------------------------------------------
+
+
+def verify_some() -> list[UUID]:
+    """Ring so many ready stores that each gets a whole pass within VERIFY_SECONDS."""
+    ready = Store.objects.filter(status=Status.READY).exclude(health=Health.LOST)
+    due_at = timezone.now() - timedelta(seconds=settings.VERIFY_SECONDS * 0.9)
+    fine = ready.filter(message={}).order_by(F("verified_at").asc(nulls_first=True), "pk")
+    share = settings.SWEEP_SECONDS / settings.VERIFY_SECONDS
+    oldest: list[Any] = list(
+        fine.exclude(verified_at__gt=due_at).values_list("pk", flat=True)[
+            : math.ceil(ready.count() * share)
+        ]
+    )
+    # In turns, or those that a pass cannot help would keep all others from being looked at.
+    turn = int(time.time() / settings.SWEEP_SECONDS) % BROKEN_TURNS
+    broken = ready.exclude(message={}).values_list("pk", flat=True)
+    chosen = [*oldest, *(pk for pk in broken if pk.int % BROKEN_TURNS == turn)]
+    for store_id in chosen:
+        queue.ring(store_id)
+    return chosen

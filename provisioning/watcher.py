@@ -1,0 +1,169 @@
+"""The watcher: what happens in the cluster reaches the row at once, and workers when they are needed.
+
+One thread takes the changes of the watch, one is the clock. What a database that is away keeps from
+being written is not forgotten: it is judged again at the next tick, as the cluster is by then.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.db.models.functions import Now
+
+from provisioning import observing, sweep, tasks
+from provisioning.cluster import seen
+from provisioning.cluster.base import Change, Cluster
+from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
+from provisioning.picture import Picture
+from stores import queue
+from stores.lifecycle import Health
+from stores.models import Heartbeat, Store
+
+log = logging.getLogger(__name__)
+BEAT_SECONDS = 3.0
+# Of these drift is compared.
+COMPARED = frozenset(("Namespace", *seen.KINDS)) - {"Job", "Pod", "PersistentVolumeClaim"}
+
+
+class Watcher:
+    """``unjudged``, ``suspects``: namespaces to look at again, for health and for drift."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.picture = Picture()
+        self.lock = threading.Lock()
+        self.unjudged: set[str] = set()
+        self.suspects: set[str] = set()
+        self.all_unjudged = False
+
+    def run(self, over: threading.Event) -> None:
+        """Until ``over``; returns when both threads have ended."""
+        clocks = [
+            threading.Thread(target=self.tick, args=(over,), name="clock"),
+            threading.Thread(target=self.beat, args=(over,), name="heartbeat"),
+        ]
+        for clock in clocks:
+            clock.start()
+        try:
+            for change in self.cluster.watch(over.is_set):
+                self.take(change)
+        finally:
+            over.set()
+            for clock in clocks:
+                clock.join(timeout=5)
+
+    def take(self, change: Change) -> None:
+        with self.lock:
+            concerned = self.picture.take(change)
+            self.note(change.kind, concerned)
+        if change.turned:
+            ring(change)
+        if change.kind in observing.KINDS:
+            with outlived(f"to judge {change}"):
+                self.judge()
+
+    def note(self, kind: str, concerned: set[str] | None) -> None:
+        if concerned is None:
+            self.all_unjudged = True
+            return
+        if kind in observing.KINDS:
+            self.unjudged |= concerned
+        if kind in COMPARED:
+            self.suspects |= concerned
+
+    def judge(self) -> None:
+        """Bring the rows of everything unjudged up to date; what fails stays unjudged."""
+        with self.lock:
+            if not self.picture.is_current:
+                return
+            namespaces = None if self.all_unjudged else set(self.unjudged)
+            self.all_unjudged, self.unjudged = False, set()
+            if namespaces == set():
+                return
+            try:
+                observing.observe(self.picture, self.cluster, namespaces)
+            except BaseException:
+                self.all_unjudged = self.all_unjudged or namespaces is None
+                self.unjudged |= namespaces or set()
+                raise
+
+    # --- The clock -----------------------------------------------------------------------
+
+    def tick(self, over: threading.Event) -> None:
+        while not over.wait(settings.TICK_SECONDS):
+            for part in (tasks.reconcile, self.look_again, self.repair, observing.tell):
+                with outlived(f"to {part.__name__}"):
+                    part()
+        connection.close()
+
+    def look_again(self) -> None:
+        """At those that are not well, too: time alone heals restarts that are long ago."""
+        unwell = Store.objects.observed().exclude(health=Health.HEALTHY)
+        names = set(unwell.values_list("namespace", flat=True))
+        with self.lock:
+            self.unjudged |= names
+        self.judge()
+
+    def repair(self) -> None:
+        """What has drifted since the last tick: now, not at the next sweep."""
+        with self.lock:
+            if not self.suspects or not self.picture.is_current:
+                return
+            suspects, self.suspects = self.suspects, set()
+            try:
+                found = sweep.find_drift(self.picture, suspects)
+                sweep.repair(found)
+                # A pass is under way: look again when it is over.
+                busy = Store.objects.filter(namespace__in=suspects, lease_until__gt=Now())
+                self.suspects |= set(busy.values_list("namespace", flat=True))
+            except BaseException:
+                self.suspects |= suspects
+                raise
+
+    def beat(self, over: threading.Event) -> None:
+        """Say that somebody is looking, as long as that is so."""
+        while not over.wait(BEAT_SECONDS):
+            if self.picture.is_current:
+                with outlived("the heartbeat"):
+                    Heartbeat.beat(Heartbeat.WATCHER, stores=len(self.picture.namespaces))
+        connection.close()
+
+
+@contextmanager
+def outlived(what: str) -> Iterator[None]:
+    """Whatever happens in it, the watcher goes on. A connection that broke stays broken until it is
+    closed."""
+    try:
+        yield
+    except (ClusterUnavailable, NotYet, StepFailed) as error:
+        log.warning("the cluster does not let us %s: %s", what, error)
+    except DatabaseError:
+        log.exception("the database does not let us %s; tried again", what)
+        connection.close()
+    except Exception:
+        log.exception("could not %s; tried again", what)
+        connection.close()
+
+
+def ring(change: Change) -> None:
+    """Ring the store if somebody still has to work on it; after an interruption, all of those."""
+    try:
+        unsettled = Store.objects.unsettled()
+        if change.store_id:
+            unsettled = unsettled.filter(pk=UUID(change.store_id))
+        for store_id in list(unsettled.values_list("pk", flat=True)):
+            queue.ring(store_id)
+    except (ValueError, ValidationError):
+        log.warning("ignored a change of something with the store label %r", change.store_id)
+    except DatabaseError:
+        # The clock rings again; the watch must not end over it.
+        log.exception("could not ring for %s", change)
+        connection.close()
