@@ -31,6 +31,9 @@ SENTENCES = {
     "store.failed": gettext_lazy("could not finish"),
     "store.deleting": gettext_lazy("began to destroy it"),
     "store.deleted": gettext_lazy("removed everything"),
+    "store.health_healthy": gettext_lazy("found the shop healthy again"),
+    "store.health_degraded": gettext_lazy("found that something is wrong with the shop"),
+    "store.health_lost": gettext_lazy("found that the shop is lost"),
 }
 # Steps of the lifecycle that go with one of the requests above: the request says it better.
 IMPLIED = ("store.requested", "store.updating", "store.closing", "store.deleting")

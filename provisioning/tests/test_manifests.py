@@ -32,6 +32,7 @@ def test_the_base_denies_everything_both_ways_but_names(store):
     assert manifests.default_deny(store)["spec"] == {
         "podSelector": {},
         "policyTypes": ["Ingress", "Egress"],
+        "ingress": [],
         "egress": [
             {
                 "to": [
