@@ -67,7 +67,7 @@ class Watcher:
         if change.turned:
             ring(change)
         if change.kind in observing.KINDS:
-            with outlived(f"to judge {change}"):
+            with outlived(f"judge {change.kind} {change.namespace}"):
                 self.judge()
 
     def note(self, kind: str, concerned: set[str] | None) -> None:
@@ -100,7 +100,7 @@ class Watcher:
     def tick(self, over: threading.Event) -> None:
         while not over.wait(settings.TICK_SECONDS):
             for part in (tasks.reconcile, self.look_again, self.repair, observing.tell):
-                with outlived(f"to {part.__name__}"):
+                with outlived(part.__name__):
                     part()
         connection.close()
 
@@ -132,25 +132,25 @@ class Watcher:
         """Say that somebody is looking, as long as that is so."""
         while not over.wait(BEAT_SECONDS):
             if self.picture.is_current:
-                with outlived("the heartbeat"):
+                with outlived("say that it looks"):
                     Heartbeat.beat(Heartbeat.WATCHER, stores=len(self.picture.namespaces))
         connection.close()
 
 
 @contextmanager
 def outlived(what: str) -> Iterator[None]:
-    """Whatever happens in it, the watcher goes on. A connection that broke stays broken until it is
-    closed."""
+    """Whatever happens in it, the watcher goes on; a connection that broke stays broken until it is
+    closed.
+    """
     try:
         yield
     except (ClusterUnavailable, NotYet, StepFailed) as error:
-        log.warning("the cluster does not let us %s: %s", what, error)
+        log.warning("could not %s, because of the cluster: %s", what, error)
     except DatabaseError:
-        log.exception("the database does not let us %s; tried again", what)
+        log.warning("could not %s, because of the database; tried again", what, exc_info=True)
         connection.close()
     except Exception:
         log.exception("could not %s; tried again", what)
-        connection.close()
 
 
 def ring(change: Change) -> None:

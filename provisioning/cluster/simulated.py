@@ -246,6 +246,15 @@ class SimulatedCluster(Cluster):
                 self.remove(objects, stored)
         History(objects, name, namespace).forget()
 
+    def disturb(self, kind: str, name: str, namespace: str, trouble: str = "") -> None:
+        """For tests: the pods of that workload get into this trouble; none lets them recover."""
+        with self.file.writing() as objects:
+            if stored := objects.find(kind, name, namespace):
+                annotations = stored.body["metadata"].setdefault("annotations", {})
+                annotations[course.TROUBLE_ANNOTATION] = trouble
+                stored.since = objects.now - self.starting_seconds
+                objects.save(stored)
+
     def leave_release(self, namespace: str, name: str, status: str) -> None:
         """For tests: as if Helm had been killed while its newest revision was in that status."""
         with self.file.writing() as objects:

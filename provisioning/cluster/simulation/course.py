@@ -12,6 +12,8 @@ from provisioning.cluster.base import Manifest
 from provisioning.cluster.simulation.objects import Stored, timestamp
 
 NAME_ANNOTATION = "storeyard.dev/name"
+# On a workload: what has become of its pods, whatever its store is called ("unready", "crash", …).
+TROUBLE_ANNOTATION = "simulated.storeyard.dev/trouble"
 # What goes wrong in a store whose name begins so.
 FAULTS = (
     "broken-image", "broken-once", "no-room", "crash", "setup-fails", "slow", "stuck-delete",
@@ -159,6 +161,8 @@ def has_failed(stored: Stored, course: Course, now: float) -> bool:
 
 def trouble(stored: Stored, course: Course) -> str:
     """What keeps its pods from being up for good; empty for nothing."""
+    if by_hand := stored.annotations.get(TROUBLE_ANNOTATION):
+        return by_hand
     part, fault = component(stored), course.fault
     if fault == "no-room":
         return "unschedulable"
@@ -227,7 +231,13 @@ def pod_status(stored: Stored, containers: list[Manifest], course: Course, now: 
     return status
 
 
-PHASES = {"up": "Running", "completed": "Succeeded", "failed": "Failed", "crash": "Running"}
+PHASES = {
+    "up": "Running",
+    "unready": "Running",
+    "completed": "Succeeded",
+    "failed": "Failed",
+    "crash": "Running",
+}
 
 
 def pod_state(stored: Stored, course: Course, now: float) -> str:
@@ -249,7 +259,7 @@ def ready_condition(state: str) -> Manifest:
 def container_status(container: Manifest, state: str) -> Manifest:
     name, image = container["name"], container["image"]
     status: Manifest = {"name": name, "image": image, "ready": state == "up", "restartCount": 0}
-    if state == "up":
+    if state in ("up", "unready"):
         return {**status, "state": {"running": {}}}
     if state in ("completed", "failed"):
         return {**status, "state": {"terminated": ended(0 if state == "completed" else 1)}}
