@@ -156,10 +156,10 @@ def outlived(what: str) -> Iterator[None]:
 def ring(change: Change) -> None:
     """Ring the store if somebody still has to work on it; after an interruption, all of those."""
     try:
-        unsettled = Store.objects.unsettled()
+        waiting = Store.objects.under_way()
         if change.store_id:
-            unsettled = unsettled.filter(pk=UUID(change.store_id))
-        for store_id in list(unsettled.values_list("pk", flat=True)):
+            waiting = waiting.filter(pk=UUID(change.store_id))
+        for store_id in list(waiting.values_list("pk", flat=True)):
             queue.ring(store_id)
     except (ValueError, ValidationError):
         log.warning("ignored a change of something with the store label %r", change.store_id)

@@ -248,10 +248,6 @@ SENTENCES: dict[str, Any] = {
         "Somebody has asked the cluster to remove the disk %(name)s with the shop's data; it goes "
         "as soon as the shop stops. Ask support at once."
     ),
-    "health-unknown": _(
-        "Nobody has looked at the cluster lately, so it is not known how the shop is. It may well be "
-        "fine; support is needed if this lasts longer than some minutes."
-    ),
     # Drift: what is different from what is wanted, and put right by a repair
     "drift-missing": _("%(kind)s %(name)s was missing."),
     "drift-changed": _("%(kind)s %(name)s had been changed by somebody else."),

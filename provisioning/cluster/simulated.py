@@ -51,24 +51,11 @@ POLL_SECONDS = 0.2
 VOLUME_SHARE = 1 / 6
 # charts/portal: reading these needs no rights inside the namespace, and everything else does.
 ACCESS = "storeyard-operator"
-OBSERVED = frozenset(
-    [
-        "Event",
-        "LimitRange",
-        "PersistentVolumeClaim",
-        "Pod",
-        "ResourceQuota",
-        "Service",
-        "Deployment",
-        "ReplicaSet",
-        "StatefulSet",
-        "CronJob",
-        "Job",
-        "Ingress",
-        "NetworkPolicy",
-        "RoleBinding",
-    ]
-)
+OBSERVED = frozenset((
+    "Event", "LimitRange", "PersistentVolumeClaim", "Pod", "ResourceQuota", "Service",
+    "Deployment", "ReplicaSet", "StatefulSet", "CronJob", "Job", "Ingress", "NetworkPolicy",
+    "RoleBinding",
+))  # fmt: skip
 HIDDEN = frozenset(inventory.KINDS) - OBSERVED
 WAITED_FOR = ("StatefulSet", "Deployment", "Job", "PersistentVolumeClaim")
 
