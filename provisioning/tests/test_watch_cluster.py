@@ -2,6 +2,7 @@
 
 import pytest
 from django.apps import apps
+from django.db.models.functions import Now
 
 from provisioning.cluster.base import Change
 from provisioning.watcher import ring
@@ -27,8 +28,16 @@ def test_a_change_of_a_store_that_is_being_worked_on_rings_it(store):
 @pytest.mark.parametrize("status", [Status.READY, Status.FAILED])
 def test_a_change_of_a_settled_store_rings_nobody(store, status):
     Store.objects.update(status=status)
+    store.operations.update(finished_at=Now(), outcome="succeeded")
     ring(Change(str(store.pk), "Deployment", "store-web"))
     assert queued() == 0
+
+
+def test_a_change_of_a_ready_store_that_is_being_repaired_rings_it(store):
+    Store.objects.update(status=Status.READY)
+    assert store.operations.open().exists()
+    ring(Change(str(store.pk), "Deployment", "store-web"))
+    assert queued() == 1
 
 
 def test_after_an_interruption_everyone_unsettled_is_rung(store):
