@@ -332,7 +332,7 @@ def test_reconcile_rings_what_is_due(manage, anna):
     rings = Store.objects.get().rings
     dry = manage("reconcile_stores", "--dry-run")
     assert dry.code == 0
-    assert dry.out.endswith("1 stores due.\n")
+    assert dry.out.endswith("1 stores due, 0 to repair.\n")
     assert Store.objects.get().rings == rings
     assert manage("reconcile_stores").out.endswith("1 stores rung.\n")
     assert Store.objects.get().rings == rings + 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.apps import apps
+from django.core.management import call_command
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -314,6 +316,22 @@ def test_a_store_that_somebody_works_on_is_left_to_them(
     cluster.delete("LimitRange", "store-limits", ready.namespace)
     Store.objects.update(lease_until=Now() + timedelta(seconds=60))
     assert sweep.sweep(cluster).findings == []
+
+
+def test_a_dry_run_says_what_it_would_repair_and_repairs_nothing(
+    ready: Store, cluster: SimulatedCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.delete("LimitRange", "store-limits", ready.namespace)
+    call_command("reconcile_stores", "--dry-run", "--json")
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["id"] == str(ready.pk)
+    assert found["findings"] == ["LimitRange store-limits was missing."]
+    call_command("reconcile_stores", "--dry-run")
+    said = capsys.readouterr().out
+    assert "LimitRange store-limits was missing." in said
+    assert said.endswith("0 stores due, 1 to repair.\n")
+    assert cluster.get("LimitRange", "store-limits", ready.namespace) is None
+    assert ready.operations.count() == 1
 
 
 # --- Verification ----------------------------------------------------------------------------
