@@ -87,15 +87,22 @@ class KubernetesCluster(Cluster):
                 content_type=api.APPLY,
             )
         except Conflict as error:
-            if "uid" in metadata:  # that object is gone, or another one has its name
+            # Not by the word alone: it also says that somebody else writes the object right now.
+            if "uid" in metadata and self.is_gone(manifest):
                 raise object_gone(kind, metadata["name"]) from error
-            raise NotYet(Message("busy")) from error  # somebody else writes it right now
+            raise NotYet(Message("busy")) from error
         except NotFound as error:
             raise rejected(str(error)) from error
         except StepFailed as error:
             if "uid" in metadata and UID_DIFFERS in str(error):
                 raise object_gone(kind, metadata["name"]) from error
             raise
+
+    def is_gone(self, manifest: Manifest) -> bool:
+        """That very object: there is none of the name, or another one."""
+        metadata = manifest["metadata"]
+        found = self.get(manifest["kind"], metadata["name"], metadata.get("namespace", ""))
+        return found is None or bool(found["metadata"]["uid"] != metadata["uid"])
 
     def create(self, manifest: Manifest) -> Manifest:
         kind, metadata = manifest["kind"], manifest["metadata"]

@@ -47,40 +47,46 @@ HELM_SECONDS = 6
 # A Lease of ten seconds that is twice as old is of somebody who is gone.
 SILENT_SECONDS = 22
 TAKEN = 'secrets "sh.helm.release.v1.store.v1" already exists'
-# Name: (fault, verb, path after the namespace's), each for the first request of its kind.
-Momentary = list[tuple[Fault, str, str]]
+# Name: (fault, verb, path after the namespace's, the how manieth of those).
+Momentary = list[tuple[Fault, str, str, int]]
 MOMENTARY: dict[str, Momentary] = {
     "conflicts": [
-        (answered(409), "PATCH", r"\?fieldManager=storeyard&"),
-        (answered(409), "PATCH", r"/rolebindings/"),
-        (answered(409), "POST", r"/secrets\?"),
+        (answered(409), "PATCH", r"\?fieldManager=storeyard&", 1),
+        (answered(409), "PATCH", r"/rolebindings/", 1),
+        (answered(409), "POST", r"/secrets\?", 1),
+    ],
+    # The namespace is ours by its uid then, and that is not what these conflicts are about.
+    "conflicts-about-what-is-ours": [
+        (answered(409), "PATCH", r"\?fieldManager=storeyard&", 2),
+        (answered(409), "PATCH", r"\?fieldManager=storeyard&", 3),
+        (answered(409), "PATCH", r"\?fieldManager=storeyard-release&", 1),
     ],
     "lost-answers": [
-        (answer_lost, "PATCH", r"\?fieldManager=storeyard&"),
-        (answer_lost, "PATCH", r"/rolebindings/"),
-        (answer_lost, "PATCH", r"/resourcequotas/"),
-        (answer_lost, "POST", r"/secrets\?"),
+        (answer_lost, "PATCH", r"\?fieldManager=storeyard&", 1),
+        (answer_lost, "PATCH", r"/rolebindings/", 1),
+        (answer_lost, "PATCH", r"/resourcequotas/", 1),
+        (answer_lost, "POST", r"/secrets\?", 1),
     ],
     "lost-answers-of-helm": [
-        (answer_lost, "POST", r"/secrets$"),
-        (answer_lost, "PATCH", r"/deployments/"),
-        (answer_lost, "PUT", r"/secrets/sh"),
+        (answer_lost, "POST", r"/secrets$", 1),
+        (answer_lost, "PATCH", r"/deployments/", 1),
+        (answer_lost, "PUT", r"/secrets/sh", 1),
     ],
     "throttling": [
-        (answered(429, retry_after=1), "PATCH", r"\?fieldManager=storeyard&"),
-        (answered(429, retry_after=1), "GET", r"/secrets/"),
-        (answered(429, retry_after=1), "PATCH", r"/statefulsets/"),
+        (answered(429, retry_after=1), "PATCH", r"\?fieldManager=storeyard&", 1),
+        (answered(429, retry_after=1), "GET", r"/secrets/", 1),
+        (answered(429, retry_after=1), "PATCH", r"/statefulsets/", 1),
     ],
     "unavailable": [
-        (answered(503), "GET", ""),
-        (answered(503), "PATCH", r"/limitranges/"),
-        (answered(500), "POST", r"/secrets$"),
-        (answered(503), "GET", r"/deployments\?"),
+        (answered(503), "GET", "", 1),
+        (answered(503), "PATCH", r"/limitranges/", 1),
+        (answered(500), "POST", r"/secrets$", 1),
+        (answered(503), "GET", r"/deployments\?", 1),
     ],
-    "another-helm": [(answered(409, message=TAKEN), "POST", r"/secrets$")],
-    "slow": [(slowed(3), "PATCH", r"/networkpolicies/"), (slowed(2), "GET", "")],
-    "black-hole": [(swallowed, "GET", r"/resourcequotas/")],
-    "black-hole-for-helm": [(swallowed, "PATCH", r"/configmaps/")],
+    "another-helm": [(answered(409, message=TAKEN), "POST", r"/secrets$", 1)],
+    "slow": [(slowed(3), "PATCH", r"/networkpolicies/", 1), (slowed(2), "GET", "", 1)],
+    "black-hole": [(swallowed, "GET", r"/resourcequotas/", 1)],
+    "black-hole-for-helm": [(swallowed, "PATCH", r"/configmaps/", 1)],
 }
 
 
@@ -111,7 +117,8 @@ def disturbed(platform: Platform, proxy: Proxy) -> dict[str, tuple[Store, list[A
         store = platform.create()
         where = f"/namespaces/{store.namespace}"
         rules = [
-            proxy.rule(fault, verb=verb, path=where + path, nth=1) for fault, verb, path in faults
+            proxy.rule(fault, verb=verb, path=where + path, nth=nth)
+            for fault, verb, path, nth in faults
         ]
         found[name] = store, rules
     for store, _ in found.values():
