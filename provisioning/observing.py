@@ -22,7 +22,7 @@ from provisioning.health import Known, Verdict
 from provisioning.picture import Picture
 from stores.actor import SYSTEM
 from stores.audit import AuditEvent
-from stores.lifecycle import Health
+from stores.lifecycle import Health, Status
 from stores.messages import Message
 from stores.models import Store, StoreQuerySet
 
@@ -30,8 +30,8 @@ from stores.models import Store, StoreQuerySet
 KINDS = frozenset(("Namespace", "Deployment", "StatefulSet", "Pod", "PersistentVolumeClaim"))
 BATCH = 500
 FIELDS = (
-    "pk", "status", "namespace", "namespace_uid", "volumes", "health", "health_message",
-    "health_told",
+    "pk", "status", "message", "namespace", "namespace_uid", "volumes", "health",
+    "health_message", "health_told",
 )  # fmt: skip
 
 
@@ -65,7 +65,14 @@ def look_at(store: Store, picture: Picture, cluster: Cluster) -> bool:
         # What is not in the picture may only have lost its label.
         namespace, objects = asked(known, namespace, objects, cluster)
         verdict = health.judge(known, namespace, objects, now, disks)
-    return write(store, verdict, complete=disks is not None)
+    return write(store, with_message(store, verdict), complete=disks is not None)
+
+
+def with_message(store: Store, verdict: Verdict) -> Verdict:
+    """What the last pass could not put right (a Secret that is gone) shows in no workload."""
+    if verdict.health != Health.HEALTHY or store.status != Status.READY or not store.message:
+        return verdict
+    return Verdict(Health.DEGRADED, Message.from_json(store.message))
 
 
 def asked(

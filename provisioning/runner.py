@@ -275,16 +275,18 @@ class Pass:
         with transaction.atomic():
             if self.store.message != message.as_json():
                 self.lease.touch(message=message.as_json(), revision=F("revision") + 1)
-            if lost := self.seen_lost(message):
-                self.lease.touch(**lost)
+            lost = message.code in LOST
+            self.lease.touch(**self.seen_as(Health.LOST if lost else Health.DEGRADED, message))
             self.timeline.finish(Operation.Outcome.FAILED, message)
         self.lease.release(orderly=False, **SETTLED_TIMES)
 
     def seen_lost(self, message: Message) -> dict[str, Any]:
-        if message.code not in LOST or self.store.ready_at is None:
-            return {}
-        since = {} if self.store.health == Health.LOST else {"health_since": Now()}
-        return {"health": Health.LOST, "health_message": message.as_json()} | since
+        lost = message.code in LOST and self.store.ready_at is not None
+        return self.seen_as(Health.LOST, message) if lost else {}
+
+    def seen_as(self, health: Health, message: Message) -> dict[str, Any]:
+        since = {} if self.store.health == health else {"health_since": Now()}
+        return {"health": health, "health_message": message.as_json(), **since}
 
     def runs(self) -> bool:
         """Whether an update that did not work left the shop as it was."""

@@ -9,6 +9,7 @@ from django.utils import timezone
 from provisioning import diagnosis, patience, runner
 from provisioning.diagnosis import Diagnosis
 from provisioning.errors import ClusterUnavailable, StepFailed
+from provisioning.sweep import sweep
 from provisioning.tests.conftest import deliver
 from stores.errors import IllegalTransition, Refused
 from stores.lifecycle import Health, Status
@@ -318,9 +319,26 @@ def test_a_repair_that_does_not_work_ends_and_the_store_stays_ready(
     operation = store.operations.first()
     assert (operation.kind, operation.outcome) == ("repair", "failed")
     assert "no such field" in store.sentence
+    assert (store.health, store.health_message) == (Health.DEGRADED, store.message)
     monkeypatch.undo()
     one_pass(store, cluster)
     assert store.message == {}
+
+
+def test_what_a_pass_could_not_put_right_keeps_the_store_degraded_whatever_else_is_up(
+    store, cluster, work
+):
+    work(store)
+    cluster.delete("Secret", "store-wordpress", store.namespace)
+    one_pass(store, cluster)
+    sweep(cluster)
+    store.refresh_from_db()
+    assert store.health == Health.DEGRADED
+    assert "not made anew" in store.health_sentence
+    Store.objects.update(message={})
+    sweep(cluster)
+    store.refresh_from_db()
+    assert store.health == Health.HEALTHY
 
 
 def test_a_lost_namespace_is_said_so_and_the_store_keeps_its_status(store, cluster, work):
