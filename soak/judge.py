@@ -12,6 +12,8 @@ from django.db import connection
 
 from provisioning import invariants
 from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
+from provisioning.picture import Picture
+from provisioning.sweep import find_drift
 from provisioning.tests.real_checks import helm_processes, passwords
 from soak.processes import is_alive
 from stores import services
@@ -59,6 +61,7 @@ class Judge:
         # What failed for a reason that is over gets ready when somebody asks again.
         for store in Store.objects.filter(status=Status.FAILED):
             services.retry_store(store, actor=SOAK)
+        violations += self.drift()
         violations += self.settle()
         violations += self.promises()
         violations += self.goodbye()
@@ -88,6 +91,20 @@ class Judge:
             f"attempts {store.attempts}, due {store.due_at}, lease {store.lease_owner!r} "
             f"until {store.lease_until}, steps {steps}"
         )
+
+    def drift(self) -> list[str]:
+        """What is not as wanted and stays so, although the sweep has had time for it."""
+        admin = self.stage.platform.admin
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            found = find_drift(Picture.of(admin.survey()))
+            if (not found and not self.unsettled()) or time.monotonic() > deadline:
+                return [
+                    f"{store.name} ({store.pk}) is not as wanted: {'; '.join(map(str, findings))}"
+                    for store, findings in found
+                ]
+            self.stage.serve()
+            time.sleep(1)
 
     def promises(self) -> list[str]:
         admin = self.stage.platform.admin

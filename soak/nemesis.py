@@ -11,6 +11,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from django.db import Error as DatabaseError
+from django.db import connection
+
 from devcluster.faults import (
     WATCH,
     WRITES,
@@ -22,6 +25,9 @@ from devcluster.faults import (
     watch_expired,
     watch_stalled,
 )
+from provisioning.errors import ClusterUnavailable
+from stores.lifecycle import Status
+from stores.models import Store
 
 if TYPE_CHECKING:
     from devcluster.proxy import Exchange, Rule
@@ -31,10 +37,16 @@ Later = Callable[[float, Callable[[], None]], None]
 ACTS = {
     "kill_part": 22, "kill_helm": 10, "kill_middle": 6, "kill_service": 8, "end_service": 5,
     "stop_part": 10, "stop_helm": 8, "stop_service": 3, "disturb": 20, "cut": 4,
-    "restart_database": 5, "restart_apiserver": 4, "pause_apiserver": 3, "stop_controllers": 5,
+    "tamper": 8, "restart_database": 5, "restart_apiserver": 4, "pause_apiserver": 3, "stop_controllers": 5,
 }  # fmt: skip
 PARTS = ("worker-1", "worker-2")
 ALL = (*PARTS, "watcher")
+# What somebody with rights on the cluster might take away from a store.
+TAKEN = (
+    ("Deployment", "store-web"), ("Service", "store-web"), ("StatefulSet", "store-db"),
+    ("NetworkPolicy", "store-default-deny"), ("LimitRange", "store-limits"),
+    ("ResourceQuota", "store-quota"),
+)  # fmt: skip
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 # Where, and what happens to every so many requests there.
 DISTURBANCES: tuple[tuple[str, Fault, int], ...] = (
@@ -81,7 +93,11 @@ class Nemesis:
         which, seconds = self.choose.random(), self.choose.uniform(1, 12)
         self.service = watched if name.endswith("_service") else service
         self.which, self.seconds = which, seconds
-        done = getattr(self, name)()
+        try:
+            done = getattr(self, name)()
+        except (DatabaseError, ClusterUnavailable):  # away, through an earlier act
+            connection.close()
+            done = False
         self.done[name if done is not False else f"{name} missed"] += 1
 
     def end(self) -> None:
@@ -158,6 +174,16 @@ class Nemesis:
         if verb == WATCH:
             self.stage.proxy.cut()
         self.for_a_while(lambda: self.stage.proxy.remove(rule))
+
+    def tamper(self) -> bool:
+        """Somebody takes something away from a store that is ready."""
+        ready = list(Store.objects.filter(status=Status.READY).order_by("created_at"))
+        if self.stage.cluster_away or not ready:
+            return False
+        kind, name = TAKEN[int(self.which * len(TAKEN))]
+        store = ready[int(self.seconds * 1000) % len(ready)]
+        self.stage.platform.admin.delete(kind, name, store.namespace)
+        return True
 
     def cut(self) -> None:
         self.stage.proxy.cut()
