@@ -117,7 +117,7 @@ def running(folder: Path, **more: str) -> Iterator[Platform]:
     gunicorn = [sys.executable, "-m", "gunicorn", "portal.wsgi", "--bind", f"127.0.0.1:{port}"]
     commands = {
         "web": [*gunicorn, "--threads", "8"],
-        "worker": [*MANAGE, "qcluster"],
+        "worker": [*MANAGE, "run_worker"],
         "watcher": [*MANAGE, "watch_cluster"],
     }
     with ExitStack() as stack:

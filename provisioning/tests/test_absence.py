@@ -16,7 +16,8 @@ from provisioning import runner
 from provisioning.cluster.simulated import SimulatedCluster
 from provisioning.lease import Lease
 from provisioning.tests.conftest import Clock, deliver
-from provisioning.tests.worker_rig import Rig
+from provisioning.tests.real_platform import until
+from provisioning.tests.worker_rig import Rig, gone
 from stores import queue
 from stores.actor import Actor
 from stores.lifecycle import Status
@@ -197,7 +198,9 @@ def test_the_whole_platform_was_off(rig: Rig) -> None:
     held = rig.create()
     rig.hold(held)
     queue.ring(stores[0].pk)
+    processes = rig.working(worker)
     worker.kill()
+    until(lambda: gone(processes.all), "all of it to be gone")
     twelve_hours_pass()
     rig.start_worker()
     rig.start("watch_cluster")

@@ -1,8 +1,8 @@
 """The whole platform on this machine, for a look at it: web, worker and watcher, supervised.
 
-Each child is a session of its own, so that Ctrl-C reaches only us. A child is asked to stop by a
-signal to itself alone: the queue's parent cannot end any more once its workers got the signal too.
-Whatever is left of its session after that is killed; the database knows what was unfinished.
+Each child is a session of its own, so that Ctrl-C reaches only us; it is asked to stop, and after a
+while killed with all of its session. The worker takes its queue along, however it ends; the database
+knows what was unfinished.
 """
 
 from __future__ import annotations
@@ -326,7 +326,7 @@ class Child:
             os.kill(self.process.pid, signal.SIGTERM)
 
     def clear_away(self) -> int:
-        """Kill what is left of its session: workers outlive a parent that was killed."""
+        """Kill what is left of its session: the web's workers outlive a parent that was killed."""
         assert self.process
         process, self.process = self.process, None
         os.killpg(process.pid, signal.SIGKILL)
