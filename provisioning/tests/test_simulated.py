@@ -267,11 +267,21 @@ def test_a_stuck_deletion_names_the_finalizer_and_ends_at_last(
 ) -> None:
     store = opened(cluster, "stuck-delete")
     cluster.delete("Namespace", store.namespace)
-    clock.wait(29)
+    clock.wait(74)
     (message,) = cluster.leftovers(store.namespace, store.namespace_uid)
     assert "example.com/hold" in message.params["remaining"]
     clock.wait(1)
     assert cluster.leftovers(store.namespace, store.namespace_uid) == []
+
+
+def test_a_degraded_store_is_up_then_unready_for_a_while_and_up_again(
+    cluster: SimulatedCluster, clock: Clock
+) -> None:
+    store = installed(cluster, "Degraded goods")
+    for wait, expected in ((5, set()), (9.9, set()), (0.1, {WEB}), (29.9, {WEB}), (0.1, set())):
+        clock.wait(wait)
+        assert waiting(cluster, store) == expected
+        assert reasons(cluster, store) == ({"Unhealthy"} if expected else set())
 
 
 def test_a_store_of_another_name_has_no_fault(cluster: SimulatedCluster, clock: Clock) -> None:

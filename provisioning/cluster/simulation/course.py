@@ -17,9 +17,13 @@ TROUBLE_ANNOTATION = "simulated.storeyard.dev/trouble"
 # What goes wrong in a store whose name begins so.
 FAULTS = (
     "broken-image", "broken-once", "no-room", "crash", "setup-fails", "slow", "stuck-delete",
+    "degraded",
 )  # fmt: skip
 SLOWER = 4.0
-STUCK = 10.0
+# Long enough for people to be told what holds it (provisioning/diagnosis/leaving.py).
+STUCK = 25.0
+# From when until when a ready shop does not serve, as multiples of the time that it took to start.
+UNWELL = (3.0, 9.0)
 # When each is up, as a share of the time that a whole store takes.
 QUOTA, CLAIM, DATABASE, SETUP, WEB = 0.1, 0.2, 0.4, 0.8, 1.0
 # When a pod's trouble shows; before that its containers are being made.
@@ -149,18 +153,18 @@ def component(stored: Stored) -> str:
 
 
 def is_up(stored: Stored, course: Course, now: float) -> bool:
-    if trouble(stored, course):
+    if trouble(stored, course, now):
         return False
     share = {"db": DATABASE, "setup": SETUP, "web": WEB}[component(stored)]
     return course.reached(stored, share, now)
 
 
 def has_failed(stored: Stored, course: Course, now: float) -> bool:
-    return trouble(stored, course) == "failed" and course.reached(stored, SETUP, now)
+    return trouble(stored, course, now) == "failed" and course.reached(stored, SETUP, now)
 
 
-def trouble(stored: Stored, course: Course) -> str:
-    """What keeps its pods from being up for good; empty for nothing."""
+def trouble(stored: Stored, course: Course, now: float) -> str:
+    """What keeps its pods from being up, mostly for good; empty for nothing."""
     if by_hand := stored.annotations.get(TROUBLE_ANNOTATION):
         return by_hand
     part, fault = component(stored), course.fault
@@ -174,6 +178,9 @@ def trouble(stored: Stored, course: Course) -> str:
         return "crash" if part == "db" else "no-database"
     if fault == "setup-fails" and part == "setup":
         return "failed"
+    began, ended = (course.reached(stored, share, now) for share in UNWELL)
+    if fault == "degraded" and part == "web" and began and not ended:
+        return "unready"
     return ""
 
 
@@ -243,7 +250,7 @@ PHASES = {
 def pod_state(stored: Stored, course: Course, now: float) -> str:
     if is_up(stored, course, now):
         return "completed" if stored.kind == "Job" else "up"
-    found = trouble(stored, course)
+    found = trouble(stored, course, now)
     if found == "unschedulable" or has_failed(stored, course, now):
         return found
     shown = found not in ("", "failed") and course.reached(stored, TROUBLE, now)
@@ -292,6 +299,10 @@ EVENTS: dict[str, tuple[str, Callable[[Manifest], str]]] = {
         lambda pod: str(pod["status"]["containerStatuses"][0]["state"]["waiting"]["message"]),
     ),
     "crash": ("BackOff", lambda pod: "Back-off restarting failed container"),
+    "unready": (
+        "Unhealthy",
+        lambda pod: "Readiness probe failed: HTTP probe failed with statuscode: 503",
+    ),
 }
 
 
