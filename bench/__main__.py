@@ -61,6 +61,11 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--samples", type=int, default=20, help="stores for the first latency")
     parser.add_argument("--rings", type=int, default=60, help="rings for the second")
+    parser.add_argument("--health", action="store_true", help="only how soon trouble is told")
+    parser.add_argument("--events", type=int, default=50, help="of trouble, for that")
+    parser.add_argument("--scale", action="store_true", help="only what many stores cost")
+    parser.add_argument("--few", type=int, default=10, help="stores to compare many with")
+    parser.add_argument("--many", type=int, default=1000, help="stores, for that")
     parser.add_argument("--no-script", action="store_true", help="Storeyard alone")
     parser.add_argument("--seconds", type=float, default=600, help="to wait for anything at most")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -80,6 +85,11 @@ def run(ground: Ground, arguments: argparse.Namespace) -> Report:
     if Store.objects.exists():
         raise BenchError("DATABASE_URL names a database that has stores: use an empty one.")
     report = Report(facts(), asdict(ground.options))
+    if arguments.health or arguments.scale:
+        measures = {measure_health: arguments.health, measure_scale: arguments.scale}
+        for measure in (measure for measure, wanted in measures.items() if wanted):
+            measure(ground, arguments, report)
+        return report
     parts = [measure_ours] if arguments.no_script else [measure_ours, measure_scripts]
     for measure in reversed(parts) if arguments.script_first else parts:
         measure(ground, arguments, report)
@@ -109,6 +119,32 @@ def measure_ours(ground: Ground, _: argparse.Namespace, report: Report) -> None:
         Latency("ring -> pass begins", starts, aim=150),
         Latency("a pass over a READY store", lengths),
     ]
+
+
+def measure_health(ground: Ground, arguments: argparse.Namespace, report: Report) -> None:
+    from bench import health
+    from bench.portal import Portal
+    from bench.report import Latency
+
+    with DevCluster() as cluster, Portal(ground, cluster.portal_kubeconfig) as portal:
+        say("Storeyard tells of trouble")
+        cluster.set_ready_after(health.RECOVERY)
+        told = health.unready_to_told(portal, cluster.kubeconfig, arguments.events)
+    report.latencies += [
+        Latency("a pod turns unready -> row is degraded", told[0], aim=250),
+        Latency("a pod turns unready -> an open page says so", told[1], aim=5000),
+    ]
+
+
+def measure_scale(ground: Ground, arguments: argparse.Namespace, report: Report) -> None:
+    from bench.scale import Stores
+
+    with DevCluster(nodes=10) as cluster:
+        stores = Stores(ground, cluster.kubeconfig)
+        for count in (arguments.few, arguments.many):
+            say(f"{count} stores are made, and looked at")
+            stores.grow(count)
+            report.scales.append(stores.measure())
 
 
 def measure_scripts(ground: Ground, arguments: argparse.Namespace, report: Report) -> None:

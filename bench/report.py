@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.contest import Figures
 from bench.latency import percentile
+from bench.scale import Scale
 
 LABEL, CELL = 42, 13
 OURS = "storeyard"
@@ -19,6 +20,7 @@ class Report:
     options: dict[str, Any]
     contest: dict[str, Figures] = field(default_factory=dict)
     latencies: list[Latency] = field(default_factory=list)
+    scales: list[Scale] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         stores = self.options["stores"]
@@ -33,6 +35,7 @@ class Report:
                 for name, figures in self.contest.items()
             },
             "latencies": [latency.as_json() for latency in self.latencies],
+            "scales": [scale.as_json() for scale in self.scales],
         }
 
     def lines(self) -> list[str]:
@@ -42,6 +45,8 @@ class Report:
             said += ["", *contest_lines(self.contest, self.options["stores"])]
         if self.latencies:
             said += ["", *latency_lines(self.latencies)]
+        if self.scales:
+            said += ["", *scale_lines(self.scales)]
         return said
 
 
@@ -117,6 +122,25 @@ def latency_lines(latencies: Sequence[Latency]) -> list[str]:
         aim = "-" if latency.aim is None else f"< {latency.aim:g}"
         said.append(line(latency.name, [*cells, aim]))
     return said
+
+
+def scale_lines(scales: Sequence[Scale]) -> list[str]:
+    def row(label: str, *values: float, digits: int = 0) -> str:
+        change = f"x {values[-1] / values[0]:.3g}" if values[0] else "-"
+        return line(label, [*(f"{value:.{digits}f}" for value in values), change])
+
+    return [
+        line("A look at all stores", [*(f"{one.stores} stores" for one in scales), "change"]),
+        row("objects looked at", *(one.objects for one in scales)),
+        row("sweep: requests (aim: the same)", *(one.survey_requests for one in scales)),
+        row("sweep: further pages", *(one.survey_pages for one in scales)),
+        row("sweep: CPU seconds of ours (aim: < 5)", *(one.sweep_cpu for one in scales), digits=2),
+        row("sweep: seconds", *(one.sweep_seconds for one in scales), digits=2),
+        row("polling each: requests", *(one.polling_requests for one in scales)),
+        row("polling each: CPU seconds of ours", *(one.polling_cpu for one in scales), digits=2),
+        row("polling each: seconds", *(one.polling_seconds for one in scales), digits=2),
+        row("watcher: MB at its highest (aim: < 150)", *(one.watcher_mb for one in scales)),
+    ]
 
 
 def value_of(made: Sequence[Row], key: str) -> float | None:
