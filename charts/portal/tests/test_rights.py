@@ -190,6 +190,24 @@ def test_it_cannot_touch_a_namespace_named_like_a_store(
         _touch(cluster, foreign, verb)
 
 
+def test_it_can_put_back_the_labels_that_somebody_took_from_a_store(cluster: DevCluster) -> None:
+    stripped = _namespace("store-stripped-0000fe")
+    stripped["metadata"]["annotations"] = {"storeyard.dev/owner": str(uuid.uuid4())}
+    labels = stripped["metadata"]["labels"]
+    _apply(cluster, stripped)
+    name = stripped["metadata"]["name"]
+    try:
+        gone = [f"{label}-" for label in labels]
+        cluster.kubectl("label", "namespace", name, *gone)
+        with pytest.raises(DevClusterError, match=POLICY):
+            _touch(cluster, name, "delete")
+        _label(cluster, name, labels)
+        with pytest.raises(DevClusterError, match=f"{POLICY}.*from one store to another"):
+            _label(cluster, name, {"storeyard.dev/store": str(uuid.uuid4())})
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
 @pytest.mark.parametrize("subresource", ["status", "finalize"])
 def test_it_cannot_write_what_a_namespace_says_of_itself(
     cluster: DevCluster, store: str, subresource: str
