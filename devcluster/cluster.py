@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -63,6 +64,9 @@ class DevCluster:
         self._proxies = 0
         self._ports: dict[str, int] = {}
         self._commands: dict[str, list[str]] = {}
+        # Who starts and stops processes; the thread that revives some is one of those.
+        self._hand = threading.RLock()
+        self._over = threading.Event()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -85,6 +89,7 @@ class DevCluster:
 
     def stop(self) -> None:
         """In reverse order; returns when every process is gone."""
+        self._over.set()
         for name in reversed(COMPONENTS):
             if name in self.processes:
                 self.stop_process(name)
@@ -100,22 +105,24 @@ class DevCluster:
         return {name: process.cpu_seconds() for name, process in self.processes.items()}
 
     def stop_process(self, name: str, *, kill: bool = False) -> None:
-        process = self.processes.pop(name)
-        if kill:
-            process.kill()
-        else:
-            process.stop()
-        processes.record(self.root, self.processes)
+        with self._hand:
+            process = self.processes.pop(name)
+            if kill:
+                process.kill()
+            else:
+                process.stop()
+            processes.record(self.root, self.processes)
 
     def start_process(self, name: str) -> None:
         """On its old port with its old data; returns when it is ready."""
-        if name in ELECTED:
-            # Its predecessor is gone: nobody needs to wait until that one's lease has run out.
-            self.api.delete(f"{LEASES}/{name}")
-        self._spawn(name)
-        self._wait_ready(name)
-        if name == "kube-apiserver":
-            self._revive()
+        with self._hand:
+            if name in ELECTED:
+                # Its predecessor is gone: nobody needs to wait until that one's lease has run out.
+                self.api.delete(f"{LEASES}/{name}")
+            self._spawn(name)
+            self._wait_ready(name)
+            if name == "kube-apiserver":
+                self._revive()
 
     def pause(self, name: str) -> None:
         """It keeps its connections and answers nothing."""
@@ -217,6 +224,8 @@ class DevCluster:
         _wait("the admission policy", lambda: health.fenced(self.api, worker))
         for name in ("kube-controller-manager", "kube-scheduler", "kwok"):
             self._wait_ready(name)
+        if not self._outlive_us:
+            threading.Thread(target=self._keep_alive, daemon=True, name="devcluster").start()
 
     def _write_files(self) -> None:
         identities = self.root / "identities"
@@ -246,7 +255,14 @@ class DevCluster:
         for name in ELECTED:
             if name in self.processes and not self.processes[name].alive():
                 self.stop_process(name)
-                self.start_process(name)
+                self._spawn(name)
+
+    def _keep_alive(self) -> None:
+        """A busy machine, too, can keep somebody from renewing a lease in time."""
+        while not self._over.wait(1):
+            with self._hand:
+                if "kube-apiserver" in self.processes and not self._over.is_set():
+                    self._revive()
 
     def _spawn(self, name: str) -> None:
         if name in self.processes:

@@ -102,6 +102,14 @@ def test_who_ended_without_the_api_server_is_started_with_it(running: DevCluster
         assert eventually(lambda name=name: _lease(running, name))
 
 
+@pytest.mark.parametrize("name", ELECTED)
+def test_who_ends_by_itself_is_started_again(running: DevCluster, name: str) -> None:
+    before = running.pids[name]
+    running.processes[name].kill()
+    assert eventually(lambda: running.pids.get(name, before) != before)
+    assert eventually(lambda: _lease(running, name))
+
+
 def test_a_paused_api_server_answers_nothing_until_resumed(running: DevCluster) -> None:
     running.pause("kube-apiserver")
     try:
