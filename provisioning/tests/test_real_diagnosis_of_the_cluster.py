@@ -21,6 +21,7 @@ from provisioning.tests.trouble_kit import (
     chart,
     https_server,
     object_of,
+    pod_spec,
     refusal,
     release,
     says,
@@ -206,6 +207,25 @@ def test_controllers_that_do_not_run_are_seen_by_what_they_left_undone(ground: G
     for each in (found, gone):
         says(each, "cluster", "platform", "", "does not react", "It is not your store")
     until(lambda: ground.admin.get("Namespace", ground.namespace) is None)
+
+
+def test_a_namespace_without_its_account_is_not_prepared_yet(ground: Ground) -> None:
+    """The API server's own words; the controller that would hand them on is the one that is away."""
+    bare = f"bare-{ground.store.pk.hex[:6]}"
+    with stopped(ground, "kube-controller-manager"):
+        ground.admin.apply(object_of("v1", "Namespace", bare))
+        pod = object_of("v1", "Pod", "store-web-1", bare, spec=pod_spec())
+        said = refusal(lambda: ground.admin.apply(pod))
+        ground.deployment()
+        failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
+        ground.write_status(
+            "Deployment", "store-web", {"conditions": [{**failure, "message": said}]}
+        )
+        found = ground.diagnosis("namespace-not-prepared")
+    ground.admin.delete("Namespace", bare)
+    says(found, "cluster", "nobody", "", "still preparing", "by itself")
+    until(lambda: not ground.cluster.not_ready(ground.namespace))
+    assert diagnosis.diagnose(ground.evidence()) is None
 
 
 def test_a_scheduler_that_does_not_run_is_seen_by_a_pod_that_nobody_places(ground: Ground) -> None:
