@@ -217,7 +217,8 @@ class Pass:
         found = diagnosis.diagnose(evidence)
         if found is None and otherwise:
             found = diagnosis.unknown(evidence, otherwise)
-        if sure:
+        # Of a setup the cluster mostly shows more than that it failed: why.
+        if sure and not (found and found.at_once and sure.code == "setup-failed"):
             found = replace(diagnosis.of(sure), lines=found.lines if found else ())
         self.timeline.keep(found, diagnosis.kept(evidence))
         return found

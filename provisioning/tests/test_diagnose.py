@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -134,6 +136,28 @@ def test_a_deleted_store_has_nothing_to_diagnose(open_shop, as_alice: Actor, wor
     work(store)
     with pytest.raises(CommandError, match="deleted"):
         diagnose(str(store.pk))
+
+
+def test_a_setup_that_ran_out_of_time_is_told_apart_from_one_that_failed(
+    alice: User, as_alice: Actor, tmp_path: Path, clock: Clock
+) -> None:
+    class OutOfTime(SimulatedCluster):
+        """Its Jobs fail because they took too long."""
+
+        def evidence(self, namespace: str) -> dict[str, Any]:
+            found = super().evidence(namespace)
+            for job in found["jobs"]:
+                for condition in job["status"].get("conditions", []):
+                    condition["reason"] = "DeadlineExceeded"
+            return found
+
+    cluster = OutOfTime(tmp_path / "cluster.sqlite3", clock=clock)
+    store = create_store(actor=as_alice, owner=alice, name="Setup-fails", address="anna")
+    look_again_and_again(cluster, clock, seconds=12)
+    store.refresh_from_db()
+    assert store.status == Status.FAILED
+    assert store.message["code"] == "setup-late"
+    assert "took longer than it may" in store.sentence
 
 
 # --- What is kept ----------------------------------------------------------------------------
