@@ -14,8 +14,9 @@ from typing import Any
 GONE = "[redacted]"
 LINE = 300
 # What a name must have in it for its value to be nobody's business.
+# (Secrets that a quota counts are none.)
 SECRET_NAME = (
-    r"(?:pass(?:wor[dt]|wd|phrase|code)?|pwd|secret|token|api[_-]?key|access[_-]?key"
+    r"(?<!count/)(?!secrets[=:]\s*\d)(?:pass(?:wor[dt]|wd|phrase|code)?|pwd|secret|token|api[_-]?key|access[_-]?key"
     r"|private[_-]?key|auth[_-]?key|credentials?|salt|nonce|session(?:id)?|signature)"
 )
 # Quoted, its quotes perhaps escaped themselves (JSON in JSON) or never closed; or up to a space.

@@ -45,6 +45,10 @@ SENTENCES: dict[str, Any] = {
     "release-absent": _("Nothing to uninstall: the namespace is already going or gone."),
     "release-left": _("Left to the removal of the namespace, which takes everything with it."),
     # Failed
+    "image-missing": _(
+        "A part of the shop, the image %(image)s, cannot be fetched because it is not there "
+        "(%(reason)s). Ask support to put it right, then retry."
+    ),
     "image-unavailable": _(
         "A part of the shop, the image %(image)s, cannot be fetched (%(reason)s). Retry in some "
         "minutes; if it happens again, ask support."
@@ -108,11 +112,11 @@ SENTENCES: dict[str, Any] = {
     ),
     # Diagnoses: why a store does not get up (provisioning/diagnosis)
     "quota-exceeded": _(
-        "The store's plan has no more %(words)s for %(name)s (quota %(resource)s: %(used)s of "
+        "The store's plan does not have enough %(words)s for %(name)s (quota %(resource)s: %(used)s of "
         "%(hard)s used, %(requested)s more needed). Ask support for a larger plan, then retry."
     ),
     "limit-exceeded": _(
-        "%(name)s asks for more or less %(words)s than the store's plan allows for one part "
+        "%(name)s asks for another amount of %(words)s than the store's plan allows for one part "
         "(%(reason)s). Ask support to adjust the plan, then retry."
     ),
     "limit-unnamed": _(
@@ -141,8 +145,8 @@ SENTENCES: dict[str, Any] = {
         "Ask support, who can have it changed, then retry."
     ),
     "storage-class-missing": _(
-        "The cluster has no kind of disk for %(name)s. It is not your store; the platform's people "
-        "have to add one, and the store goes on by itself then."
+        "The cluster has no storage from which the disk %(name)s could be made. It is not your store; "
+        "the platform's people have to add one, and the store goes on by itself then."
     ),
     "volume-slow": _(
         "The disk %(name)s was asked for a while ago and the cluster has not made it. "

@@ -48,8 +48,9 @@ def image_unavailable(evidence: Evidence) -> Diagnosis | None:
         if reason in PULL_REASONS:
             image = container.get("image") or image_of(pod, container)
             missing = bool(NO_SUCH_IMAGE.search(f"{reason} {text}"))
+            code = "image-missing" if missing else "image-unavailable"
             return Diagnosis(
-                Message("image-unavailable", {"image": image, "reason": reason}),
+                Message(code, {"image": image, "reason": reason}),
                 "workload",
                 "support" if missing else "nobody",
                 "retry",

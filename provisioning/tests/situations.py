@@ -144,7 +144,7 @@ CASES: dict[str, tuple[str, Evidence, str, str, str, str]] = {
     "no room": ("unschedulable", unplaced("0/3 nodes are available: 3 Insufficient memory."), "cluster", "platform", "contact", "Insufficient memory"),
     "no machine": ("no-matching-node", unplaced("0/3 nodes are available: 3 node(s) had untolerated taint {dedicated: db}."), "cluster", "platform", "contact", "untolerated taint"),
     "a lost machine": ("node-lost", evidence(pods=[pod({})], nodes=[NODE]), "cluster", "platform", "", "node-1"),
-    "an image that is not there": ("image-unavailable", waiting("ErrImagePull", "wordpress:7: not found"), "workload", "support", "retry", "wordpress:7"),
+    "an image that is not there": ("image-missing", waiting("ErrImagePull", "wordpress:7: not found"), "workload", "support", "retry", "wordpress:7"),
     "an image that does not come": ("image-unavailable", waiting("ImagePullBackOff", "Back-off pulling image: i/o timeout"), "workload", "nobody", "retry", "wordpress:7"),
     "an image of a first container": ("image-unavailable", evidence(pods=[pod({"initContainerStatuses": [container({"waiting": {"reason": "ErrImagePull"}})]})]), "workload", "nobody", "retry", "wordpress:7"),
     "a missing Secret": ("container-refused", waiting("CreateContainerConfigError", 'secret "store-db" not found'), "chart", "support", "repair", "store-db"),

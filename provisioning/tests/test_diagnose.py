@@ -82,7 +82,7 @@ def test_it_prints_the_same_as_json(open_shop) -> None:
     said = json.loads(diagnose(str(store.pk), "--json"))
     assert said["asked_now"] is True
     assert said["diagnosis"]["kind"] == "workload"
-    assert said["diagnosis"]["cause"]["code"] == "image-unavailable"
+    assert said["diagnosis"]["cause"]["code"] == "image-missing"
     assert said["diagnosis"]["sentence"] == store.sentence
     assert said["since"] == store.status_since.isoformat()
 

@@ -231,7 +231,7 @@ def test_a_machine_that_falls_silent_is_named(ground: Ground) -> None:
 
 def test_an_image_that_does_not_exist_is_named_at_once(ground: Ground) -> None:
     ground.deployment(situation="image-pull")
-    found = ground.diagnosis("image-unavailable")
+    found = ground.diagnosis("image-missing")
     says(found, "workload", "support", "retry", "registry.example.com/shop:1", "ImagePullBackOff")
     assert found.at_once
     in_lines(found, "not found", "Event Failed")
@@ -249,7 +249,7 @@ def test_an_image_that_cannot_be_fetched_now_may_be_later(ground: Ground) -> Non
 def test_a_malformed_image_is_named_at_once(ground: Ground) -> None:
     ground.deployment(situation=BY_HAND, container={"image": "Not An Image"})
     ground.container_says({"waiting": {"reason": "InvalidImageName"}}, image="")
-    found = ground.diagnosis("image-unavailable")
+    found = ground.diagnosis("image-missing")
     says(found, "workload", "support", "retry", "Not An Image", "InvalidImageName")
     assert found.at_once
 

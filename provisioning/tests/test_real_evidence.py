@@ -148,7 +148,7 @@ def test_the_cause_of_a_failure_outlives_pods_events_and_release(
             platform.devcluster.clear_situations()
         # At once, not at the deadline: no waiting makes an image exist.
         assert store.status == Status.FAILED
-        assert store.message["code"] == "image-unavailable"
+        assert store.message["code"] == "image-missing"
         platform.admin.uninstall_release("store", store.namespace)
         kubectl = platform.devcluster.kubectl
         kubectl("delete", "events,pods", "--all", "--namespace", store.namespace, "--force")
@@ -159,7 +159,7 @@ def test_the_cause_of_a_failure_outlives_pods_events_and_release(
         assert "used" in str(operation.evidence["quota"])
         services.delete_store(store, actor=TEST)
         platform.wait_for(store, Status.DELETED)
-        assert store.operations.last().diagnosis["cause"]["code"] == "image-unavailable"
+        assert store.operations.last().diagnosis["cause"]["code"] == "image-missing"
 
 
 def test_a_check_that_is_silent_fails_no_store(open_platform: OpenPlatform) -> None:

@@ -156,8 +156,9 @@ def test_an_unreachable_cluster_is_no_stores_failure_and_its_deadline_stands_sti
 
 
 def test_past_its_deadline_a_store_fails_with_the_cause_that_the_cluster_shows(
-    alice, as_alice, work, cluster
+    alice, as_alice, work, cluster, settings
 ):
+    settings.DIAGNOSE_SECONDS = 3600  # before the deadline nobody asks
     store = create_store(actor=as_alice, owner=alice, name="Broken-image shop", address="broken")
     work(store, 20)
     assert store.status == Status.PROVISIONING
