@@ -196,11 +196,12 @@ def test_the_whole_platform_was_off(rig: Rig) -> None:
     worker = rig.start_worker()
     stores = [rig.create() for _ in range(3)]
     held = rig.create()
-    rig.hold(held)
+    _, folder = rig.hold(held)
     queue.ring(stores[0].pk)
     processes = rig.working(worker)
     worker.kill()
     until(lambda: gone(processes.all), "all of it to be gone")
+    (folder / "go").touch()  # its task comes again, as every claim of the dead does
     twelve_hours_pass()
     rig.start_worker()
     rig.start("watch_cluster")
