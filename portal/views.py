@@ -37,7 +37,7 @@ from stores.plans import PLANS
 
 EARLIER_OPERATIONS = 20
 # As troubles of the platform, or in a part of the page that is theirs.
-SAID_ABOVE = ("paused", "cluster-unavailable", "closing")
+SAID_ABOVE = ("paused", "cluster-unavailable", "cluster-busy", "closing")
 
 
 @require_safe

@@ -306,7 +306,8 @@ class Pass:
         """No fault of the store's: its deadline stands still until the cluster answers."""
         log.warning("store %s: %s", self.store.pk, error)
         retry_after = error.retry_after if isinstance(error, ClusterUnavailable) else 0.0
-        self.stand_still(Message("cluster-unavailable"), retry_after)
+        busy = "cluster-busy" if retry_after else "cluster-unavailable"
+        self.stand_still(Message(busy), retry_after)
 
     def wait_for_platform(self, found: Diagnosis) -> None:
         """As little: it waits for the cluster, or for us, to be mended."""

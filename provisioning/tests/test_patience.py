@@ -207,6 +207,7 @@ def test_a_cluster_that_asks_for_a_pause_is_left_alone_so_long(store, cluster, m
 
     monkeypatch.setattr(cluster, "apply", overloaded)
     one_pass(store, cluster)
+    assert "too much to do" in store.sentence
     assert 35 < (store.due_at - timezone.now()).total_seconds() <= 41
 
 
