@@ -30,7 +30,7 @@ class Page:
     """A store's page that stays open: it asks for its fragment, version in hand, as a browser does."""
 
     def __init__(self, store: Store) -> None:
-        self.client = Client()
+        self.client = Client(headers={"host": "localhost"})
         self.client.force_login(store.owner)
         self.url = reverse("store-status", args=[store.pk])
         self.query = ""

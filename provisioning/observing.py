@@ -140,7 +140,3 @@ def tell_of(store: Store) -> bool:
             f"store.health_{store.health}", actor=SYSTEM, store=store, details=details
         )
     return True
-
-
-def said(store: Store) -> Message | None:
-    return Message.from_json(store.health_message) if store.health_message else None

@@ -136,8 +136,8 @@ class Api:
             header_params={"Accept": accept, "Content-Type": content_type},
             auth_settings=["BearerToken"],
         )
-        # The client serialises plain JSON itself and takes anything else as text.
-        plain = content_type == JSON
+        # The client serialises JSON itself and takes anything else as text.
+        plain = content_type.endswith("json")
         payload = body if body is None or plain else as_yaml(body)
         try:
             return self.client.call_api(
