@@ -63,6 +63,7 @@ def test_a_healthy_store_says_so_and_when_it_was_seen(at_alice, observed):
     store = observed()
     page = page_of(at_alice, store)
     assert "Healthy</span>" in page and "data-seen>just now</time>" in page
+    assert "data-ago>3 minutes ago</time>, seen " in page
     assert "Healthy</span>" in read(at_alice, LIST)
 
 

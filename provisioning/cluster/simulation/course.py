@@ -82,11 +82,16 @@ def namespace_status(stored: Stored, course: Course, content: int) -> Manifest:
     if course.fault == "stuck-delete":
         status["conditions"] = [
             true(
+                "NamespaceContentRemaining",
+                "SomeResourcesRemain",
+                "Some resources are remaining: holds.example.com has 1 resource instances",
+            ),
+            true(
                 "NamespaceFinalizersRemaining",
                 "SomeFinalizersRemain",
                 "Some content in the namespace has finalizers remaining: "
                 "example.com/hold in 1 resource instances",
-            )
+            ),
         ]
     elif content:
         status["conditions"] = [
