@@ -29,7 +29,7 @@ class History:
     def __init__(self, stage: Stage, seed: int, seconds: float) -> None:
         self.stage, self.seconds = stage, seconds
         # One source of choices for each, so that what one does changes nothing for the other.
-        self.people = People(stage, random.Random(f"{seed}-people"))
+        self.people = People(random.Random(f"{seed}-people"))
         self.nemesis = Nemesis(stage, random.Random(f"{seed}-nemesis"), self.later)
         self.judge = Judge(stage)
         self.acts: list[tuple[float, int, Callable[[], None]]] = []
@@ -37,6 +37,7 @@ class History:
         self.away: Counter[str] = Counter()
 
     def run(self) -> list[str]:
+        self.people.arrive()
         self.later(0, self.person)
         self.later(10, self.harm)
         self.later(LOOK_SECONDS, self.look)

@@ -86,13 +86,18 @@ class Nemesis:
     def pause(self, mean: float) -> float:
         return self.choose.uniform(0.3, 1.7) * mean
 
-    def act(self) -> None:
-        """All choices are made first: they do not depend on what there is."""
+    def plan(self) -> tuple[str, str, float, float]:
+        """What is done, to which service, to which one there, for how long.
+
+        All of it is chosen at once, so that the choices do not depend on what there is.
+        """
         name = self.choose.choices(list(ACTS), weights=list(ACTS.values()))[0]
         service, watched = self.choose.choice(PARTS), self.choose.choice(ALL)
         which, seconds = self.choose.random(), self.choose.uniform(1, 12)
-        self.service = watched if name.endswith("_service") else service
-        self.which, self.seconds = which, seconds
+        return name, watched if name.endswith("_service") else service, which, seconds
+
+    def act(self) -> None:
+        name, self.service, self.which, self.seconds = self.plan()
         try:
             done = getattr(self, name)()
         except (DatabaseError, ClusterUnavailable):  # away, through an earlier act

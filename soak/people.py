@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
 
@@ -13,30 +12,33 @@ from stores.actor import Actor
 from stores.errors import IllegalTransition, Refused, StaleStore
 from stores.models import Store
 
-if TYPE_CHECKING:
-    from soak.stage import Stage
-
+NAMES = ("alice", "bob", "dave")
 MAX_STORES = 4
 # Verb: how often, among all.
 VERBS = {"create": 44, "delete": 14, "delete_now": 6, "undo": 12, "retry": 8, "refresh": 16}
 
 
 class People:
-    def __init__(self, stage: Stage, choose: random.Random) -> None:
+    def __init__(self, choose: random.Random) -> None:
         self.choose = choose
         self.done: Counter[str] = Counter()
         self.made = 0
-        carol = get_user_model().objects.create_user("carol", "carol@example.com")
-        self.names = ("alice", "bob", carol.get_username())
+
+    def arrive(self) -> None:
+        """Two of them are there already."""
+        get_user_model().objects.create_user(NAMES[-1], "dave@example.com")
         get_user_model().objects.update(max_stores=MAX_STORES)
 
     def pause(self, mean: float) -> float:
         return self.choose.uniform(0.2, 1.8) * mean
 
-    def act(self) -> None:
-        """All choices are made first: they do not depend on what there is."""
+    def plan(self) -> tuple[str, str, float]:
+        """What is asked, by whom, for which of their stores; it does not depend on what there is."""
         verb = self.choose.choices(list(VERBS), weights=list(VERBS.values()))[0]
-        name, which = self.choose.choice(self.names), self.choose.random()
+        return verb, self.choose.choice(NAMES), self.choose.random()
+
+    def act(self) -> None:
+        verb, name, which = self.plan()
         user = get_user_model().objects.get(username=name)
         actor = Actor(user, "soak")
         try:

@@ -54,11 +54,6 @@ class Sweep:
     seconds: float = 0.0
 
     @property
-    def stores(self) -> list[Store]:
-        """The undisturbed one first."""
-        return [self.store, *(turn.store for turn in self.turns)]
-
-    @property
     def ks(self) -> list[int]:
         """1, then every so many, and always the last one."""
         count = len(self.writes)
@@ -123,13 +118,19 @@ def new_store(platform: Platform, k: int) -> Turn:
     return Turn(platform.create(), k)
 
 
+def ready_stores(platform: Platform, workers: Workers, created: Sweep, count: int) -> list[Store]:
+    """Those that were created; other work may make more writes, and then needs more of them."""
+    stores = [turn.store for turn in created.turns]
+    more = [partial(new_store, platform, 0)] * (count - len(stores))
+    return [*stores, *(turn.store for turn in workers.run(more, AT_ONCE))][:count]
+
+
 @pytest.fixture(scope="module")
 def repaired(platform: Platform, workers: Workers, created: Sweep) -> Sweep:
-    first, *others = created.stores
-    sweep = undisturbed(workers, damage(platform, Turn(first)))
+    sweep = undisturbed(workers, damage(platform, Turn(created.store)))
+    stores = ready_stores(platform, workers, created, len(sweep.ks))
     turns = [
-        partial(damage, platform, Turn(store, k))
-        for store, k in zip(others, sweep.ks, strict=False)
+        partial(damage, platform, Turn(store, k)) for store, k in zip(stores, sweep.ks, strict=True)
     ]
     return swept(workers, sweep, turns, AT_ONCE, "repair")
 
@@ -147,9 +148,9 @@ def damage(platform: Platform, turn: Turn) -> Turn:
 
 @pytest.fixture(scope="module")
 def deleted(platform: Platform, workers: Workers, created: Sweep, repaired: Sweep) -> Sweep:
-    first, *others = created.stores
-    sweep = undisturbed(workers, delete(Turn(first)))
-    turns = [partial(delete, Turn(store, k)) for store, k in zip(others, sweep.ks, strict=False)]
+    sweep = undisturbed(workers, delete(Turn(created.store)))
+    stores = ready_stores(platform, workers, created, len(sweep.ks))
+    turns = [partial(delete, Turn(store, k)) for store, k in zip(stores, sweep.ks, strict=True)]
     return swept(workers, sweep, turns, DELETIONS_AT_ONCE, "delete")
 
 
