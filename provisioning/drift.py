@@ -12,13 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from provisioning import manifests
-from provisioning.cluster import seen
-from provisioning.cluster.base import (
-    PARTS_ANNOTATION,
-    RELEASE_ANNOTATION,
-    SeenNamespace,
-    SeenObject,
-)
+from provisioning.cluster import parts, seen
+from provisioning.cluster.base import RELEASE_ANNOTATION, SeenNamespace, SeenObject
 from provisioning.cluster.quantities import amount
 from stores.messages import Message
 from stores.models import Store
@@ -45,6 +40,7 @@ def namespace_findings(store: Store, namespace: SeenNamespace) -> list[Message]:
         wanted["labels"].items() <= namespace.labels.items()
         and wanted["annotations"].items() <= namespace.annotations.items()
         and RELEASE_ANNOTATION in namespace.annotations
+        and parts.remembered(namespace.annotations) is not None
     )
     return [] if same else [changed("Namespace", store.namespace)]
 
@@ -64,8 +60,7 @@ def guardrail_findings(store: Store, account: str, ours: Things) -> list[Message
 def release_findings(namespace: SeenNamespace, ours: Things) -> list[Message]:
     """Against what the release consisted of when Helm had put it in."""
     found = []
-    parts = json.loads(namespace.annotations.get(PARTS_ANNOTATION) or "{}")
-    for part, generation in parts.items():
+    for part, generation in (parts.remembered(namespace.annotations) or {}).items():
         kind, _, name = part.partition("/")
         if kind not in seen.KINDS:
             continue

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from provisioning.cluster.base import PARTS_ANNOTATION, SeenNamespace, SeenObject, SeenVolume
+from provisioning.cluster import parts
+from provisioning.cluster.base import SeenNamespace, SeenObject, SeenVolume
 from stores.lifecycle import Health
 from stores.messages import Message, several
 
@@ -22,6 +23,10 @@ RESTART_SECONDS = 600
 RESTARTS = 2
 # How old a pod may be for its restarts to be a rate; of an older one nobody knows when they were.
 YOUNG_SECONDS = 3600
+# What degraded is told by here; a pass that gives up says other things.
+SEEN = frozenset(
+    ("part-missing", "part-unready", "part-restarts", "volume-going", "volume-pending")
+)
 WORDS = {"store-web": "The shop", "store-db": "The database"}
 
 
@@ -103,9 +108,9 @@ def claim_state(claim: SeenObject) -> dict[str, str]:
 def missing(namespace: SeenNamespace, objects: list[SeenObject]) -> list[str]:
     """Workloads that Helm put in and that are not there any more."""
     there = {f"{one.kind}/{one.name}" for one in objects}
-    parts = json.loads(namespace.annotations.get(PARTS_ANNOTATION, "{}"))
+    made = parts.remembered(namespace.annotations) or {}
     return [
-        part.partition("/")[2] for part in parts if part.startswith(WORKLOADS) and part not in there
+        part.partition("/")[2] for part in made if part.startswith(WORKLOADS) and part not in there
     ]
 
 

@@ -17,12 +17,13 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from provisioning import drift, observing
 from provisioning.cluster.base import Cluster, SeenNamespace, Survey
+from provisioning.errors import NotYet, StepFailed
 from provisioning.picture import Picture
 from stores import queue, services
 from stores.lifecycle import Health, Status
@@ -34,7 +35,8 @@ log = logging.getLogger(__name__)
 CLAIM = "sweep-claim"
 # A repair that did not help is tried again so much later, if nothing else is found meanwhile.
 REPAIR_AGAIN_SECONDS = 600
-# One that says that something is wrong with it is looked at every so many sweeps.
+# A pass comes to its end in these; the others are looked at every so many sweeps.
+FINE = Q(message={}) & ~Q(health=Health.DEGRADED)
 BROKEN_TURNS = 10
 
 
@@ -69,6 +71,7 @@ def sweep(cluster: Cluster) -> SweepReport:
     picture = Picture.of(survey)
     keep_facts(survey)
     changed = observing.observe(picture, cluster)
+    observing.tell()  # where no watcher runs, nobody else does
     found = find_drift(picture)
     report = SweepReport(
         namespaces=len(survey.namespaces),
@@ -150,7 +153,11 @@ def remove_orphans(cluster: Cluster, namespaces: Iterable[SeenNamespace]) -> lis
     for seen in strange:
         # Another uid than the row's: somebody else's, whatever its label says.
         if seen.store_id in uids and uids[seen.store_id] in ("", seen.uid):
-            cluster.delete("Namespace", seen.name, uid=seen.uid)
+            try:
+                cluster.delete("Namespace", seen.name, uid=seen.uid)
+            except (NotYet, StepFailed) as error:  # no reason to leave everything else undone
+                log.warning("namespace %s of a deleted store stays: %s", seen.name, error)
+                continue
             log.warning("namespace %s belonged to a deleted store and was removed", seen.name)
             names.append(seen.name)
     return names
@@ -171,7 +178,7 @@ def verify_some() -> list[UUID]:
     """Ring so many ready stores that each gets a whole pass within VERIFY_SECONDS."""
     ready = Store.objects.filter(status=Status.READY).exclude(health=Health.LOST)
     due_at = timezone.now() - timedelta(seconds=settings.VERIFY_SECONDS * 0.9)
-    fine = ready.filter(message={}).order_by(F("verified_at").asc(nulls_first=True), "pk")
+    fine = ready.filter(FINE).order_by(F("verified_at").asc(nulls_first=True), "pk")
     share = settings.SWEEP_SECONDS / settings.VERIFY_SECONDS
     oldest: list[Any] = list(
         fine.exclude(verified_at__gt=due_at).values_list("pk", flat=True)[
@@ -180,7 +187,7 @@ def verify_some() -> list[UUID]:
     )
     # In turns, or those that a pass cannot help would keep all others from being looked at.
     turn = int(time.time() / settings.SWEEP_SECONDS) % BROKEN_TURNS
-    broken = ready.exclude(message={}).values_list("pk", flat=True)
+    broken = ready.exclude(FINE).values_list("pk", flat=True)
     chosen = [*oldest, *(pk for pk in broken if pk.int % BROKEN_TURNS == turn)]
     for store_id in chosen:
         queue.ring(store_id)

@@ -7,7 +7,7 @@ left, written down, tells later whether anything is missing or was edited, witho
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from provisioning.cluster.api import METADATA_ONLY, Api, NotFound
 from provisioning.cluster.base import MANAGED_BY, PARTS_ANNOTATION, Manifest
@@ -42,12 +42,13 @@ def counted(found: Iterable[Manifest]) -> Parts:
     }
 
 
-def remembered(annotations: dict[str, str]) -> Parts | None:
+def remembered(annotations: Mapping[str, str]) -> Parts | None:
     """None where nothing was ever written down, or somebody wrote something else."""
     try:
-        return dict(json.loads(annotations[PARTS_ANNOTATION]))
-    except (KeyError, ValueError, TypeError):
+        found = json.loads(annotations[PARTS_ANNOTATION])
+    except (KeyError, ValueError, RecursionError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def as_annotation(parts: Parts) -> str:

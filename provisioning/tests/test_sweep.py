@@ -15,14 +15,15 @@ from django.utils import timezone
 
 from provisioning import manifests, observing, runner, sweep, tasks
 from provisioning.cluster import get_cluster
-from provisioning.cluster.base import STORE_LABEL
+from provisioning.cluster.base import PARTS_ANNOTATION, STORE_LABEL
 from provisioning.cluster.simulated import SimulatedCluster
-from provisioning.errors import ClusterUnavailable
+from provisioning.errors import ClusterUnavailable, StepFailed
 from provisioning.tests.conftest import Clock, deliver
 from stores import services
 from stores.actor import Actor
 from stores.audit import AuditEvent
 from stores.lifecycle import Health, Status
+from stores.messages import Message
 from stores.models import Heartbeat, Operation, Snapshot, Store
 
 Work = Callable[[Store], None]
@@ -130,6 +131,16 @@ def test_the_history_is_told_once_a_change_has_held(
     event = AuditEvent.objects.get(action="store.health_degraded")
     assert event.actor_id is None
     assert event.details["message"]["code"] == "part-unready"
+
+
+def test_where_no_watcher_runs_the_sweep_tells_the_history(
+    ready: Store, cluster: SimulatedCluster
+) -> None:
+    cluster.disturb("Deployment", "store-web", ready.namespace, "unready")
+    sweep.sweep(cluster)
+    backdate_health(ready, 60)
+    sweep.sweep(cluster)
+    assert history(ready) == ["store.health_degraded"]
 
 
 def test_flapping_makes_one_entry(ready: Store, cluster: SimulatedCluster, settings: Any) -> None:
@@ -293,6 +304,23 @@ def test_a_secret_that_protects_the_data_is_never_made_anew(
     assert "store-db" in ready.sentence
 
 
+@pytest.mark.parametrize(
+    "text", ["", "no json", "3", "[[1, 2]]", "[" * 100_000],
+    ids=["empty", "no-json", "number", "list", "deep"],
+)  # fmt: skip
+def test_what_somebody_wrote_into_the_annotations_of_one_store_blinds_nobody_and_is_put_right(
+    ready: Store, cluster: SimulatedCluster, text: str
+) -> None:
+    with cluster.file.writing() as objects:
+        namespace = objects.namespace(ready.namespace)
+        assert namespace is not None
+        namespace.body["metadata"]["annotations"][PARTS_ANNOTATION] = text
+        objects.save(namespace)
+    assert [store.pk for store in sweep.sweep(cluster).repairs] == [ready.pk]
+    deliver(cluster)
+    assert sweep.sweep(cluster).findings == []
+
+
 def test_a_repair_that_did_not_help_is_not_tried_again_at_once(
     ready: Store, cluster: SimulatedCluster
 ) -> None:
@@ -365,6 +393,21 @@ def test_passes_are_spread_over_the_time_there_is(
     assert len(sweep.verify_some()) == 2
 
 
+def test_stores_that_are_not_well_do_not_keep_the_others_from_being_looked_at(
+    ready: Store, settings: Any
+) -> None:
+    settings.SWEEP_SECONDS, settings.VERIFY_SECONDS = 60, 600
+    Store.objects.update(verified_at=Now() - timedelta(hours=2))
+    Store.objects.bulk_create(
+        Store(
+            owner=ready.owner, slot=number, name="x", address=f"x-{number}",
+            namespace=f"store-x-{number}", status=Status.READY, health=Health.DEGRADED,
+        )
+        for number in range(1, 6)
+    )  # fmt: skip
+    assert ready.pk in sweep.verify_some()
+
+
 # --- The clock -------------------------------------------------------------------------------
 
 
@@ -401,3 +444,16 @@ def test_a_namespace_with_our_label_and_a_foreign_uid_is_never_touched(
     cluster.apply(stranger)
     assert sweep.sweep(cluster).orphans == []
     assert cluster.get("Namespace", "store-x")
+
+
+def test_a_namespace_that_cannot_be_removed_keeps_nobody_from_the_rest(
+    ready: Store, cluster: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise StepFailed(Message("rejected", {"reason": "a policy forbids it"}))
+
+    Store.objects.update(status=Status.DELETED, slot=None)
+    Heartbeat.objects.all().delete()
+    monkeypatch.setattr(cluster, "delete", refuse)
+    assert sweep.sweep(cluster).orphans == []
+    assert Heartbeat.seen(Heartbeat.SWEEP) is not None
