@@ -133,6 +133,13 @@ def check_volumes(work: Work) -> None:
         claim = work.cluster.get("PersistentVolumeClaim", name, work.store.namespace)
         if claim is None or claim["metadata"]["uid"] != uid:
             raise StepFailed(Message("volume-lost", {"name": name}))
+    if work.store.ready_at is None or work.store.volumes:
+        return
+    # One that was adopted: which disks it had nobody wrote down, but that it had them is certain.
+    there = volumes_of(work)
+    for name in work.engine.volumes:
+        if name not in there:
+            raise StepFailed(Message("volume-lost", {"name": name}))
 
 
 def wait_until_running(work: Work) -> None:
@@ -166,7 +173,7 @@ def check_storefront(work: Work) -> Message | None:
 def close_storefront(work: Work) -> Message | None:
     """Take the shop off its address; everything behind it stays as it is."""
     store, cluster = work.store, work.cluster
-    if store.ready_at is None or not store.namespace_uid:
+    if store.ready_at is None or own_namespace(work) is None:
         return Message("nothing-to-close")
     cluster.ensure_release(work.engine.release(store, closed=True), beat=work.lease.renew)
     if cluster.routes(store.namespace):
@@ -186,7 +193,7 @@ def take_inventory(work: Work) -> None:
 def uninstall_release(work: Work) -> Message | None:
     """In an orderly way what can be; whatever Helm leaves goes with the namespace."""
     store, cluster = work.store, work.cluster
-    namespace = cluster.get("Namespace", store.namespace)
+    namespace = own_namespace(work)
     if namespace is None or "deletionTimestamp" in namespace["metadata"]:
         return Message("release-absent")
     # Without our own rights there nothing was installed either.
@@ -209,12 +216,22 @@ def delete_namespace(work: Work) -> None:
         work.cluster.delete("Namespace", work.store.namespace, uid=uid)
 
 
+def own_namespace(work: Work) -> dict[str, Any] | None:
+    """The store's, by its uid or, before that was written down, by its label: another one of the
+    same name is somebody else's."""
+    found = work.cluster.get("Namespace", work.store.namespace)
+    if found is None:
+        return None
+    if uid := work.store.namespace_uid:
+        return found if found["metadata"]["uid"] == uid else None
+    labels = found["metadata"].get("labels", {})
+    return found if labels.get(STORE_LABEL) == str(work.store.pk) else None
+
+
 def namespace_uid_in_cluster(work: Work) -> str:
     """For a row that was deleted before its namespace's uid was written down; empty for none."""
-    found = work.cluster.get("Namespace", work.store.namespace)
-    if found and found["metadata"].get("labels", {}).get(STORE_LABEL) == str(work.store.pk):
-        return str(found["metadata"]["uid"])
-    return ""
+    found = own_namespace(work)
+    return str(found["metadata"]["uid"]) if found else ""
 
 
 def wait_until_gone(work: Work) -> None:

@@ -16,7 +16,7 @@ from provisioning.cluster.simulated import SimulatedCluster
 from provisioning.tests.conftest import deliver
 from stores.actor import Actor
 from stores.audit import AuditEvent, verify
-from stores.lifecycle import Status
+from stores.lifecycle import Health, Status
 from stores.models import Operation, Store, User
 from stores.services import create_store, delete_store, retry_store
 
@@ -93,6 +93,22 @@ def test_an_adopted_store_goes_on_as_it_was(ready, alice, cluster, clock):
     # No Helm ran: the same revisions, and nothing was restarted.
     assert len(cluster.contents(ready.namespace, ("Secret",))) == len(release)
     assert invariants.check(cluster, settled=True) == []
+
+
+def test_an_adopted_store_gets_no_empty_disk_in_place_of_one_that_is_gone(
+    ready, alice, cluster, work
+):
+    cluster.delete("PersistentVolumeClaim", "store-content", ready.namespace)
+    # So that Helm would run, and make what is missing.
+    cluster.delete("Service", "store-web", ready.namespace)
+    lose_the_database(alice)
+    adopt(cluster)
+    store = Store.objects.get()
+    deliver(cluster)
+    store.refresh_from_db()
+    assert cluster.get("PersistentVolumeClaim", "store-content", ready.namespace) is None
+    assert store.message["code"] == "volume-lost"
+    assert store.health == Health.LOST
 
 
 def test_a_shop_that_was_retried_is_not_restarted_by_its_adoption(

@@ -78,6 +78,19 @@ def test_a_store_that_is_wanted_back_is_reached_again_with_the_same_passwords(
     assert kinds == [("undo", "succeeded"), ("delete", "superseded"), ("create", "succeeded")]
 
 
+@pytest.mark.parametrize("at_once", [False, True], ids=["closed", "deleted"])
+def test_a_namespace_that_somebody_put_in_the_place_of_ours_is_left_alone(
+    ready, as_alice, cluster, work, at_once
+):
+    """From a backup, say: with our labels, our binding and a release of that name in it."""
+    Store.objects.filter(pk=ready.pk).update(namespace_uid="the-one-that-is-gone")
+    before = cluster.contents(ready.namespace, ("Secret", "Ingress", "Deployment"))
+    delete_store(ready, actor=as_alice, now=at_once)
+    deliver(cluster)
+    assert cluster.contents(ready.namespace, ("Secret", "Ingress", "Deployment")) == before
+    assert "deletionTimestamp" not in cluster.get("Namespace", ready.namespace)["metadata"]
+
+
 def test_when_the_time_is_up_everything_goes(ready, as_alice, cluster, work):
     close(ready, as_alice, cluster)
     time_is_up(ready)
