@@ -72,6 +72,13 @@ def with_message(store: Store, verdict: Verdict) -> Verdict:
     """What the last pass could not put right (a Secret that is gone) shows in no workload."""
     if verdict.health != Health.HEALTHY or store.status != Status.READY or not store.message:
         return verdict
+    # As long as somebody works on it, the row says what they wait for (a pause, say), which is no
+    # trouble of the shop's: that is what the last one said who gave up.
+    if store.operations.open().exists():
+        if store.health != Health.DEGRADED or not store.health_message:
+            return verdict
+        told = Message.from_json(store.health_message)
+        return verdict if told.codes & health.SEEN else Verdict(Health.DEGRADED, told)
     return Verdict(Health.DEGRADED, Message.from_json(store.message))
 
 

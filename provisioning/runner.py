@@ -226,7 +226,8 @@ class Pass:
     def try_again(self, message: Message) -> None:
         self.say(message)
         seconds = self.timeline.failed_once_more()
-        self.lease.release(orderly=False, due_at=patience.after(seconds))
+        # What rang meanwhile is answered then: a bell is no reason not to wait.
+        self.lease.release(orderly=False, due_at=patience.after(seconds), rings=0)
 
     # --- Endings -------------------------------------------------------------------------
 
@@ -244,7 +245,7 @@ class Pass:
             elif self.store.status in STARTING:
                 first_ready = self.store.ready_at or Now()
                 self.move(Status.READY, ready_at=first_ready, **self.seen_healthy())
-            elif self.store.message:
+            elif self.store.message or self.timeline.operation:
                 self.lease.touch(message={}, revision=F("revision") + 1)
             self.timeline.finish(Operation.Outcome.SUCCEEDED)
         verified = {"verified_at": Now()} if self.store.status == Status.READY else {}
@@ -262,8 +263,11 @@ class Pass:
     def fail(self, message: Message) -> None:
         if self.store.status == Status.READY:
             return self.say_of_ready(message)
+        # Asked before: a transaction that waits for the cluster would keep others from writing.
+        updating = self.store.status == Status.UPDATING and message.code not in FINAL
+        runs_on = updating and self.runs()
         with transaction.atomic():
-            if self.store.status == Status.UPDATING and message.code not in FINAL and self.runs():
+            if runs_on:
                 self.move(Status.READY)
             else:
                 self.move(Status.FAILED, message=message, **self.seen_lost(message))
@@ -274,7 +278,7 @@ class Pass:
     def say_of_ready(self, message: Message) -> None:
         """A ready store in which something is not as it should be, and that is not mended by itself."""
         with transaction.atomic():
-            if self.store.message != message.as_json():
+            if self.store.message != message.as_json() or self.timeline.operation:
                 self.lease.touch(message=message.as_json(), revision=F("revision") + 1)
             lost = message.code in LOST
             self.lease.touch(**self.seen_as(Health.LOST if lost else Health.DEGRADED, message))
@@ -325,7 +329,7 @@ class Pass:
     def hold(self, pause: Pause) -> None:
         """While everything is paused: nothing is done, and no time runs out."""
         self.say(Message("paused", {"reason": pause.reason}))
-        stands = self.store.status in STARTING and not self.store.outage_since
+        stands = self.can_fail and not self.store.outage_since
         changes: dict[str, Any] = {"outage_since": Now()} if stands else {}
         due_at = patience.after(patience.WAIT_SECONDS)
         self.lease.release(orderly=True, due_at=due_at, **changes)

@@ -122,7 +122,7 @@ def repair_store(store: Store, findings: list[Message], *, actor: Actor = SYSTEM
         if ready is None or ready.operations.open().exists():
             return False
         found = [finding.as_json() for finding in findings]
-        Store.objects.filter(pk=store.pk).update(attempts=0, revision=F("revision") + 1)
+        Store.objects.filter(pk=store.pk).update(**AFRESH, revision=F("revision") + 1)
         begin(ready, Operation.Kind.REPAIR, actor, {"findings": found}, findings=found)
     return True
 
@@ -206,10 +206,10 @@ def pause_provisioning(reason: str, *, actor: Actor) -> Pause:
     """Set up and change no store until it is resumed. Nothing fails meanwhile; deletions go on."""
     reason = clean_reason(reason)
     with transaction.atomic():
-        AuditEvent.record("platform.pause", actor=actor, details={"reason": reason})
         pause, _ = Pause.objects.update_or_create(
             pk=1, defaults={"since": Now(), "reason": reason, "actor_name": actor.name}
         )
+        AuditEvent.record("platform.pause", actor=actor, details={"reason": reason})
     pause.refresh_from_db()
     return pause
 
@@ -219,9 +219,11 @@ def resume_provisioning(*, actor: Actor) -> None:
     with transaction.atomic():
         if not Pause.objects.filter(pk=1).delete()[0]:
             raise IllegalTransition("Provisioning is not paused.")
-        AuditEvent.record("platform.resume", actor=actor)
-        for store_id in Store.objects.under_way().values_list("pk", flat=True):
+        # Rows before the audit head, as in every other transaction: in another order, this one and
+        # somebody who moves one of the stores would wait for each other.
+        for store_id in Store.objects.under_way().order_by("pk").values_list("pk", flat=True):
             queue.ring(store_id)
+        AuditEvent.record("platform.resume", actor=actor)
 
 
 def clean_reason(text: str) -> str:

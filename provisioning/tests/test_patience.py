@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from provisioning import diagnosis, patience, runner
@@ -11,6 +13,7 @@ from provisioning.diagnosis import Diagnosis
 from provisioning.errors import ClusterUnavailable, StepFailed
 from provisioning.sweep import sweep
 from provisioning.tests.conftest import deliver
+from stores import queue
 from stores.errors import IllegalTransition, Refused
 from stores.lifecycle import Health, Status
 from stores.messages import Message
@@ -71,6 +74,19 @@ def test_a_refused_step_is_tried_three_times_more_with_ever_longer_pauses(
     assert store.status == Status.FAILED
     assert "no such field" in store.sentence
     assert store.operations.get().failures == 3
+
+
+def test_a_bell_is_no_reason_not_to_wait_before_the_next_try(store, cluster, clock, monkeypatch):
+    def refuse_while_somebody_rings(*args, **kwargs):
+        queue.ring(store.pk)
+        raise REFUSED
+
+    monkeypatch.setattr(cluster, "ensure_release", refuse_while_somebody_rings)
+    deliver(cluster)
+    clock.passes(1)
+    one_pass(store, cluster)
+    deliver(cluster)
+    assert store.operations.get().failures == 1
 
 
 def test_a_step_that_works_after_all_leaves_no_trace(store, cluster, clock, work, monkeypatch):
@@ -167,9 +183,11 @@ def test_otherwise_it_is_given_its_time(store, cluster, clock, blamed, kind):
     assert store.status == Status.FAILED
 
 
-def test_a_cause_that_is_not_known_is_said_to_be_waiting_too_long(store, cluster, clock, blamed):
+def test_a_cause_that_is_not_known_is_said_to_be_waiting_too_long(
+    store, cluster, clock, monkeypatch
+):
     started(store, cluster, clock)
-    blamed("unknown")
+    monkeypatch.setattr(diagnosis, "diagnose", lambda evidence: None)
     Store.objects.update(deadline_at=Now() - timedelta(seconds=1))
     one_pass(store, cluster)
     assert "The last thing it waited for" in store.sentence
@@ -269,6 +287,30 @@ def test_a_pause_has_a_reason_and_is_audited_and_ends_once(db, as_carol):
     assert actions == ["platform.pause", "platform.pause", "platform.resume"]
 
 
+def test_the_end_of_a_pause_takes_rows_before_the_audit_head_as_everybody_does(store, as_carol):
+    pause_provisioning("Maintenance", actor=as_carol)
+    with CaptureQueriesContext(connection) as queries:
+        resume_provisioning(actor=as_carol)
+    asked = [query["sql"] for query in queries]
+    rows = [n for n, sql in enumerate(asked) if sql.startswith('UPDATE "stores_store"')]
+    head = [n for n, sql in enumerate(asked) if "stores_audithead" in sql]
+    assert rows and head and max(rows) < min(head)
+
+
+def test_a_repair_keeps_its_time_and_its_store_its_health_during_a_pause(
+    store, cluster, work, as_carol
+):
+    work(store)
+    repair_store(store, FOUND)
+    pause_provisioning("Maintenance", actor=as_carol)
+    one_pass(store, cluster)
+    assert "Maintenance" in store.sentence
+    assert store.outage_since is not None
+    sweep(cluster)
+    store.refresh_from_db()
+    assert store.health == Health.HEALTHY
+
+
 # --- Repairs -----------------------------------------------------------------------------
 
 FOUND = [Message("object-gone", {"kind": "NetworkPolicy", "name": "store-default-deny"})]
@@ -288,6 +330,37 @@ def test_a_repair_is_an_operation_with_steps_done_by_the_system(store, cluster, 
     assert operation.findings == [FOUND[0].as_json()]
     event = AuditEvent.objects.get(action="store.ask_repair")
     assert (event.actor_name, event.details["findings"]) == ("system", operation.findings)
+
+
+def test_a_repair_that_found_nothing_to_wait_for_is_seen_to_have_ended(
+    store, cluster, work, monkeypatch
+):
+    work(store)
+    repair_store(store, FOUND)
+    revisions = []
+    finish = runner.Timeline.finish
+
+    def note(*args, **kwargs):
+        revisions.append(Store.objects.get(pk=store.pk).revision)
+        finish(*args, **kwargs)
+
+    monkeypatch.setattr(
+        runner.Timeline,
+        "ends",
+        lambda *args: revisions.append(Store.objects.get(pk=store.pk).revision),
+    )
+    monkeypatch.setattr(runner.Timeline, "finish", note)
+    deliver(cluster)
+    # A page that shows the last step asks for what is newer than that.
+    assert revisions[-1] > revisions[-2]
+
+
+def test_a_repair_begins_with_time_of_its_own(store, work):
+    work(store)
+    Store.objects.update(deadline_at=Now() - timedelta(hours=1))
+    repair_store(store, FOUND)
+    store.refresh_from_db()
+    assert store.deadline_at is None
 
 
 def test_a_second_finding_does_not_begin_a_second_repair(store, work):
@@ -336,6 +409,14 @@ def test_what_a_pass_could_not_put_right_keeps_the_store_degraded_whatever_else_
     store.refresh_from_db()
     assert store.health == Health.DEGRADED
     assert "not made anew" in store.health_sentence
+    # Also while somebody tries again and waits for something else.
+    repair_store(store, FOUND)
+    Store.objects.update(message=Message("cluster-unavailable").as_json())
+    sweep(cluster)
+    store.refresh_from_db()
+    assert store.health == Health.DEGRADED
+    assert "not made anew" in store.health_sentence
+    store.operations.open().update(finished_at=Now())
     Store.objects.update(message={})
     sweep(cluster)
     store.refresh_from_db()
@@ -373,6 +454,22 @@ def test_an_update_that_the_cluster_refuses_leaves_the_shop_ready_and_its_operat
     assert store.status == Status.READY
     operation = store.operations.first()
     assert (operation.kind, operation.outcome) == ("refresh", Operation.Outcome.FAILED)
+
+
+def test_no_transaction_is_open_while_the_cluster_is_asked_whether_the_shop_still_runs(
+    store, cluster, work, as_alice, monkeypatch
+):
+    work(store)
+    refresh_store(store, actor=as_alice)
+    monkeypatch.setattr(cluster, "ensure_release", refuse)
+    depths, before = [], len(connection.savepoint_ids)
+    monkeypatch.setattr(
+        cluster, "not_ready", lambda namespace: depths.append(len(connection.savepoint_ids)) or []
+    )
+    for _ in range(4):
+        one_pass(store, cluster)
+    assert store.status == Status.READY
+    assert depths == [before]
 
 
 def test_a_pass_that_finds_everything_right_says_when(store, cluster, work):
