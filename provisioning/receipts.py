@@ -12,36 +12,40 @@ from typing import Any
 
 from django.utils import timezone
 
-from provisioning.cluster.base import Cluster
+from provisioning.cluster import inventory
+from provisioning.cluster.base import Cluster, Manifest
 from provisioning.errors import NotYet
 from stores.messages import Message
 
 Item = dict[str, Any]
 
 
-def of(inventory: list[Item], cluster: Cluster) -> dict[str, Any]:
+def of(there_was: list[Item], cluster: Cluster) -> dict[str, Any]:
     """Raises NotYet if something of it is still there."""
-    items = [checked(item, cluster) for item in inventory]
+    items = [checked(item, cluster) for item in there_was]
     text = json.dumps(items, sort_keys=True, separators=(",", ":"))
     return {"items": items, "hash": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def checked(item: Item, cluster: Cluster) -> Item:
-    if is_there(item, cluster):
-        if item.get("reclaim") == "Retain":
-            return {**item, "kept": "its storage class keeps it"}
+    if found := what_is_there(item, cluster):
+        # As it is now: whoever wants the data of a store that goes may have said so since.
+        if item["kind"] == "PersistentVolume" and inventory.is_retained(found):
+            return {**item, "reclaim": "Retain", "kept": "its storage class keeps it"}
         raise NotYet(Message("item-remaining", {"kind": item["kind"], "name": item["name"]}))
     return {**item, "gone": timezone.now().isoformat(timespec="seconds")}
 
 
-def is_there(item: Item, cluster: Cluster) -> bool:
-    """Whether that very object is; another one of its name is none of ours."""
+def what_is_there(item: Item, cluster: Cluster) -> Manifest | None:
+    """That very object; another one of its name is none of ours."""
     try:
         found = cluster.get(item["kind"], item["name"], item["namespace"])
     except NotYet:
+        if not item["namespace"]:
+            raise
         # Our rights in the namespace went with it (and it is known to be gone): so did this.
-        return False
-    return found is not None and found["metadata"]["uid"] == item["uid"]
+        return None
+    return found if found and found["metadata"]["uid"] == item["uid"] else None
 
 
 def kept(receipt: dict[str, Any]) -> list[str]:

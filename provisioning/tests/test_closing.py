@@ -203,6 +203,30 @@ def test_a_disk_that_its_storage_class_keeps_is_named_as_kept(ready, as_alice, c
     assert receipts.kept(ready.operations.first().receipt) == [volume["name"]]
 
 
+def test_a_disk_that_somebody_decides_to_keep_meanwhile_does_not_hold_the_deletion_up(
+    ready, cluster
+):
+    inventory = cluster.inventory(ready.namespace, ready.namespace_uid)
+    [disk, *_] = [item for item in inventory if item["kind"] == "PersistentVolume"]
+    with cluster.file.writing() as objects:
+        stored = objects.find("PersistentVolume", disk["name"])
+        stored.body["spec"]["persistentVolumeReclaimPolicy"] = "Retain"
+        objects.save(stored)
+    receipt = receipts.of([disk], cluster)
+    assert receipts.kept(receipt) == [disk["name"]]
+
+
+def test_a_disk_that_we_may_not_see_is_not_taken_for_gone(ready, cluster, monkeypatch):
+    inventory = cluster.inventory(ready.namespace, ready.namespace_uid)
+
+    def refuse(*args):
+        raise NotYet(Message("access-pending"))
+
+    monkeypatch.setattr(cluster, "get", refuse)
+    with pytest.raises(NotYet):
+        receipts.of([item for item in inventory if not item["namespace"]], cluster)
+
+
 def test_a_store_without_a_namespace_has_an_empty_receipt(store, as_alice, work):
     delete_store(store, actor=as_alice, now=True)
     work(store)
