@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F
 from django.db.models.functions import Now
 
 from provisioning.estimates import estimated_duration
@@ -19,8 +19,8 @@ from provisioning.lease import Lease
 from stores import queue
 from stores.actor import SYSTEM
 from stores.audit import AuditHead
-from stores.lifecycle import STARTING, Status
-from stores.models import Pause, Store, User
+from stores.lifecycle import Status
+from stores.models import Pause, Store
 
 
 def admit(lease: Lease) -> int:
@@ -56,9 +56,7 @@ def next_in_line(free: int) -> list[UUID]:
 def order() -> Iterator[tuple[UUID, str]]:
     """Id and engine of the requested stores, as they would be let in one after the other."""
     busy = dict(
-        User.objects.filter(stores__status__in=STARTING)
-        .annotate(starting=Count("stores", filter=Q(stores__status__in=STARTING)))
-        .values_list("pk", "starting")
+        Store.objects.starting().order_by().values_list("owner_id").annotate(starting=Count("pk"))
     )
     waiting = list(
         Store.objects.filter(status=Status.REQUESTED)

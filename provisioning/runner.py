@@ -138,7 +138,7 @@ class Pass:
         return self.repairs or self.store.status == Status.UPDATING
 
     def run(self, tuple_of_steps: tuple[steps.Step, ...]) -> None:
-        work = steps.Work(self.store, self.cluster, self.lease, self.timeline.operation)
+        work = steps.Work(self.store, self.cluster, self.lease, self.timeline.operation, self.found)
         first = len(steps.CLOSE) if self.store.status == Status.DELETING else 0
         for position, step in enumerate(tuple_of_steps, first):
             self.step = name = step.__name__
@@ -161,6 +161,13 @@ class Pass:
                 raise
             self.timeline.ends(name, Outcome.SKIPPED if skipped else Outcome.DONE, skipped)
 
+    def found(self, finding: Message) -> None:
+        """A pass that nobody asked for has put something right in a ready store: that is a repair."""
+        if self.store.status == Status.READY and self.timeline.operation is None:
+            position = [step.__name__ for step in steps.PROVISION].index(self.step)
+            self.timeline.begin_repair(finding)
+            self.timeline.begins(self.step, position)
+
     # --- What stopped it -----------------------------------------------------------------
 
     def not_yet(self, waiting: Message, said: str = "") -> None:
@@ -172,6 +179,8 @@ class Pass:
             found = self.diagnose(waiting=waiting, said=said, otherwise=otherwise)
         if self.going:
             return self.wait(waiting, found)
+        if self.store.status == Status.READY and waiting.code == "storefront-silent":
+            return self.say_of_ready(waiting)
         if found and found.never_fails:
             return self.wait_for_platform(found)
         patience.start_the_clock(self.lease)

@@ -36,6 +36,8 @@ class Work:
     cluster: Cluster
     lease: Lease
     operation: Operation | None = None
+    # To be told what had to be put right: in a ready store that is a repair.
+    found: Callable[[Message], None] = lambda finding: None
 
     @property
     def engine(self) -> Engine:
@@ -111,6 +113,7 @@ def create_secrets(work: Work) -> None:
         if name in work.engine.volume_secrets and has_data(work):
             raise StepFailed(Message("secret-lost", {"name": name}))
         cluster.create(manifests.secret(store, name, content()))
+        work.found(Message("drift-missing", {"kind": "Secret", "name": name}))
 
 
 def has_data(work: Work) -> bool:
@@ -124,7 +127,8 @@ def install_release(work: Work) -> None:
     check_volumes(work)
     if not work.store.chart_version:
         work.lease.write(chart_version=work.engine.chart_version)
-    work.cluster.ensure_release(work.engine.release(work.store), beat=work.lease.renew)
+    if work.cluster.ensure_release(work.engine.release(work.store), beat=work.lease.renew):
+        work.found(Message("drift-changed", {"kind": "Release", "name": RELEASE_NAME}))
 
 
 def check_volumes(work: Work) -> None:

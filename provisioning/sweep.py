@@ -27,7 +27,7 @@ from provisioning.errors import NotYet, StepFailed
 from provisioning.picture import Picture
 from stores import queue, services
 from stores.lifecycle import Health, Status
-from stores.messages import Message
+from stores.messages import Message, several
 from stores.models import Heartbeat, Operation, Snapshot, Store
 
 log = logging.getLogger(__name__)
@@ -35,9 +35,13 @@ log = logging.getLogger(__name__)
 CLAIM = "sweep-claim"
 # A repair that did not help is tried again so much later, if nothing else is found meanwhile.
 REPAIR_AGAIN_SECONDS = 600
+# One that helped for a moment only, so often in that time, does not help either.
+REPAIRS_IN_VAIN = 5
 # A pass comes to its end in these; the others are looked at every so many sweeps.
 FINE = Q(message={}) & ~Q(health=Health.DEGRADED)
 BROKEN_TURNS = 10
+# Nothing tells that a shop's address answers again but asking.
+SILENT = Q(message__code="storefront-silent")
 
 
 @dataclass(frozen=True)
@@ -129,11 +133,18 @@ def repair(found: Iterable[tuple[Store, list[Message]]]) -> list[Store]:
 
 
 def tried_in_vain(store: Store, findings: list[Message]) -> bool:
+    """Whether it failed just now, or did not last again and again: of the latter the store says so."""
     since = timezone.now() - timedelta(seconds=REPAIR_AGAIN_SECONDS)
-    failed = store.operations.filter(
-        kind=Operation.Kind.REPAIR, outcome=Operation.Outcome.FAILED, finished_at__gte=since
-    ).first()
-    return failed is not None and failed.findings == [one.as_json() for one in findings]
+    wanted = [one.as_json() for one in findings]
+    lately = store.operations.filter(kind=Operation.Kind.REPAIR, finished_at__gte=since)
+    ends = [one.outcome for one in lately if one.findings == wanted]
+    if ends.count(Operation.Outcome.SUCCEEDED) >= REPAIRS_IN_VAIN:
+        undone = Message("repair-undone", {"what": several(findings).as_json()})
+        Store.objects.filter(pk=store.pk, status=Status.READY, message={}).update(
+            message=undone.as_json(), revision=F("revision") + 1
+        )
+        return True
+    return Operation.Outcome.FAILED in ends
 
 
 # --- Orphans ---------------------------------------------------------------------------------
@@ -187,8 +198,9 @@ def verify_some() -> list[UUID]:
     )
     # In turns, or those that a pass cannot help would keep all others from being looked at.
     turn = int(time.time() / settings.SWEEP_SECONDS) % BROKEN_TURNS
-    broken = ready.exclude(FINE).values_list("pk", flat=True)
-    chosen = [*oldest, *(pk for pk in broken if pk.int % BROKEN_TURNS == turn)]
+    broken = ready.exclude(FINE).exclude(SILENT).values_list("pk", flat=True)
+    silent = ready.filter(SILENT).values_list("pk", flat=True)
+    chosen = [*oldest, *silent, *(pk for pk in broken if pk.int % BROKEN_TURNS == turn)]
     for store_id in chosen:
         queue.ring(store_id)
     return chosen

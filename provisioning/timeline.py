@@ -13,6 +13,8 @@ from django.db.models.functions import Now
 
 from provisioning.diagnosis import Diagnosis
 from provisioning.lease import Lease
+from stores.actor import SYSTEM
+from stores.audit import AuditEvent
 from stores.messages import Message
 from stores.models import Operation, OperationStep
 
@@ -71,6 +73,20 @@ class Timeline:
             self.lease.touch(revision=F("revision") + 1)
             yield
 
+    def begin_repair(self, finding: Message) -> None:
+        """An operation of the system's for what a pass is putting right at this moment."""
+        found = [finding.as_json()]
+        with self.fenced():
+            self.operation = Operation.objects.create(
+                store=self.lease.store, kind=Operation.Kind.REPAIR, findings=found
+            )
+            AuditEvent.record(
+                "store.ask_repair",
+                actor=SYSTEM,
+                store=self.lease.store,
+                details={"findings": found},
+            )
+
     def keep(self, found: Diagnosis | None, evidence: dict[str, Any]) -> None:
         """What is in the way, and what shows it: the cluster forgets its events after an hour."""
         if self.operation is None:
@@ -91,7 +107,8 @@ class Timeline:
         """Count it; seconds until the next try."""
         assert self.operation is not None
         seconds: float = settings.RETRY_SECONDS[self.operation.failures]
-        Operation.objects.filter(pk=self.operation.pk).update(failures=F("failures") + 1)
+        with self.fenced():
+            Operation.objects.filter(pk=self.operation.pk).update(failures=F("failures") + 1)
         return seconds
 
     @property

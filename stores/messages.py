@@ -106,6 +106,10 @@ SENTENCES: dict[str, Any] = {
         "Something unexpected went wrong on our side (%(error)s). It is tried again by itself; "
         "support can find it under the reference %(reference)s."
     ),
+    "repair-undone": _(
+        "Something in this store is changed again every time it has been put right: %(what)s "
+        "Ask support, who can find out by whom."
+    ),
     "object-gone": _(
         "A part of this store (%(kind)s %(name)s) has been removed from the cluster by somebody "
         "else. Ask support, naming this store."
@@ -271,6 +275,12 @@ SENTENCES: dict[str, Any] = {
     "superseded": _("Ended, because the store was asked to do something else."),
     "undone": _("Ended, because the store was wanted back."),
 }
+
+
+# Causes that stop all stores alike: letting others start meanwhile would help nobody.
+STOP_EVERYBODY = (
+    "cluster-unavailable", "cluster-busy", "controllers-silent", "scheduler-silent", "paused",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

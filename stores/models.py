@@ -41,6 +41,9 @@ class User(AbstractUser):
         return self.stores.counted().count()
 
 
+STANDS_STILL_SECONDS = 120
+
+
 class StoreQuerySet(models.QuerySet["Store"]):
     def visible_to(self, user: Any) -> StoreQuerySet:
         return self.filter(owner=user)
@@ -73,7 +76,17 @@ class StoreQuerySet(models.QuerySet["Store"]):
         )
 
     def starting(self) -> StoreQuerySet:
-        return self.filter(status__in=STARTING)
+        """Those that occupy one of the places for starting stores.
+
+        Not those that have stood still for a while for a reason that stops them alone: five shops
+        without room or without an address would else hold up everybody.
+        """
+        long_ago = Now() - timedelta(seconds=STANDS_STILL_SECONDS)
+        return self.filter(status__in=STARTING).filter(
+            Q(outage_since=None)
+            | Q(outage_since__gte=long_ago)
+            | Q(message__code__in=messages.STOP_EVERYBODY)
+        )
 
 
 class Store(models.Model):

@@ -62,6 +62,31 @@ def test_the_next_in_line_are_of_those_with_fewest_starting_then_the_oldest(alic
     assert line.next_in_line(3) == [b[0].pk, a[1].pk, b[1].pk]
 
 
+@pytest.mark.parametrize(
+    ("code", "seconds", "lets_others_in"),
+    [
+        ("unschedulable", 300, True),
+        ("certificate-missing", 300, True),
+        ("unschedulable", 10, False),  # it may be over in a moment
+        ("cluster-unavailable", 300, False),  # others would fare no better
+        ("paused", 300, False),
+    ],
+)
+def test_a_store_that_stands_still_alone_holds_nobody_up(
+    alice, bob, cluster, settings, code, seconds, lets_others_in
+):
+    settings.MAX_STORES_STARTING = 1
+    [stands] = make(alice, 1)
+    Store.objects.filter(pk=stands.pk).update(
+        status=Status.PROVISIONING,
+        message={"code": code, "params": {}},
+        outage_since=timezone.now() - timedelta(seconds=seconds),
+    )
+    [next_one] = make(bob, 1)
+    assert bool(Store.objects.starting()) is not lets_others_in
+    assert (line.admit(Lease.take(next_one.pk)) == 0) is lets_others_in
+
+
 def test_a_free_place_wakes_the_next(alice, cluster, work, settings):
     settings.MAX_STORES_STARTING = 1
     first, second = make(alice, 2)

@@ -8,10 +8,10 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from provisioning import diagnosis, patience, runner
+from provisioning import diagnosis, patience, runner, storefront
 from provisioning.diagnosis import Diagnosis
 from provisioning.errors import ClusterUnavailable, StepFailed
-from provisioning.sweep import sweep
+from provisioning.sweep import sweep, verify_some
 from provisioning.tests.conftest import deliver
 from stores import queue
 from stores.errors import IllegalTransition, Refused
@@ -421,6 +421,61 @@ def test_what_a_pass_could_not_put_right_keeps_the_store_degraded_whatever_else_
     sweep(cluster)
     store.refresh_from_db()
     assert store.health == Health.HEALTHY
+
+
+def test_what_an_ordinary_pass_has_put_right_is_a_repair_too(store, cluster, clock, work, settings):
+    work(store)
+    settings.STORE_MAIL_USER = "relay"
+    settings.STORE_MAIL_PASSWORD = "secret"
+    one_pass(store, cluster)
+    clock.passes(10)
+    one_pass(store, cluster)
+    operation = store.operations.first()
+    assert (operation.kind, operation.outcome) == ("repair", "succeeded")
+    assert operation.findings[0]["params"] == {"kind": "Secret", "name": "store-smtp"}
+    assert "create_secrets" in [step.name for step in operation.steps.all()]
+    assert AuditEvent.objects.get(action="store.ask_repair").actor_name == "system"
+    one_pass(store, cluster)
+    assert store.operations.count() == 2
+
+
+def test_a_release_that_helm_had_to_mend_is_a_repair_too(store, cluster, clock, work):
+    work(store)
+    cluster.leave_release(store.namespace, "store", "pending-upgrade")
+    one_pass(store, cluster)
+    clock.passes(10)
+    one_pass(store, cluster)
+    operation = store.operations.first()
+    assert (operation.kind, operation.outcome) == ("repair", "succeeded")
+    assert "install_release" in [step.name for step in operation.steps.all()]
+
+
+def test_a_ready_shop_whose_address_falls_silent_says_so_until_it_answers(
+    store, cluster, work, monkeypatch
+):
+    work(store)
+    monkeypatch.setattr(type(cluster), "routes_traffic", True)
+    monkeypatch.setattr(storefront, "silent_because", lambda url: "connection refused")
+    one_pass(store, cluster)
+    assert (store.status, store.health) == (Status.READY, Health.DEGRADED)
+    assert "does not answer" in store.health_sentence
+    assert store.pk in verify_some()
+    monkeypatch.setattr(storefront, "silent_because", lambda url: "")
+    one_pass(store, cluster)
+    sweep(cluster)
+    store.refresh_from_db()
+    assert (store.message, store.health) == ({}, Health.HEALTHY)
+
+
+def test_a_repair_that_never_lasts_is_not_repeated_for_ever_and_said(store, cluster, work):
+    work(store)
+    for _ in range(8):
+        cluster.delete("NetworkPolicy", "store-default-deny", store.namespace)
+        sweep(cluster)
+        deliver(cluster)
+    store.refresh_from_db()
+    assert store.operations.filter(kind="repair").count() == 5
+    assert "changed again every time" in store.sentence
 
 
 def test_a_lost_namespace_is_said_so_and_the_store_keeps_its_status(store, cluster, work):
