@@ -28,7 +28,7 @@ help:
 	@echo 'make test-postgres  the database tests on a PostgreSQL server of their own'
 	@echo 'make cluster        start a local control plane, print its kubeconfig'
 	@echo 'make cluster-down   stop it'
-	@echo 'make bench          measure stores per second against a shell script [ARGS=]'
+	@echo 'make bench          measure: making stores, telling of trouble, 1,000 stores [ARGS=--contest|--health|--scale]'
 	@echo 'make soak           random use and random harm for some minutes [SEED=n] [MINUTES=10] [POSTGRES=1]'
 	@echo 'make lint           style, types, import contracts, templates, migrations'
 	@echo 'make lock           renew the requirement files [UPGRADE=1 for newer versions]'

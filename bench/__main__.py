@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
@@ -19,12 +20,15 @@ from devcluster.errors import DevClusterError
 if TYPE_CHECKING:
     from bench.report import Report
 
+PARTS = ("contest", "health", "scale")
 # Long enough that the portal has gone back to waiting when a pod turns ready.
 LATENCY_READY_AFTER = "2s"
 
 
 def main() -> int:
     arguments = parse()
+    if not chosen(arguments):
+        return each_by_itself()
     # As Ctrl-C: everything that was started is stopped on the way out.
     signal.signal(signal.SIGTERM, interrupt)
     try:
@@ -39,6 +43,16 @@ def main() -> int:
     return 1
 
 
+def chosen(arguments: argparse.Namespace) -> list[str]:
+    return [part for part in PARTS if getattr(arguments, part)]
+
+
+def each_by_itself() -> int:
+    """Every part in a process and with a database of its own: what one leaves is not for the next."""
+    program = [sys.executable, "-m", "bench", *sys.argv[1:]]
+    return max(subprocess.run([*program, f"--{part}"], check=False).returncode for part in PARTS)
+
+
 def interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
@@ -47,8 +61,10 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Storeyard and a plain shell script make the same stores, each on a fresh local "
-        "control plane; then how soon an idle Storeyard notices. DATABASE_URL names an empty "
-        "database to use instead of SQLite.",
+        "control plane, and how soon an idle Storeyard notices (--contest); how soon trouble is told "
+        "(--health); what many stores cost, beside asking for each (--scale). Without one of these, "
+        "all three, one after the other. DATABASE_URL names an empty database to use instead of "
+        "SQLite, for one of them.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--stores", type=int, default=40, help="how many at once")
@@ -61,9 +77,11 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--samples", type=int, default=20, help="stores for the first latency")
     parser.add_argument("--rings", type=int, default=60, help="rings for the second")
-    parser.add_argument("--health", action="store_true", help="only how soon trouble is told")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--contest", action="store_true", help="who makes stores faster")
+    part.add_argument("--health", action="store_true", help="how soon trouble is told")
+    part.add_argument("--scale", action="store_true", help="what many stores cost")
     parser.add_argument("--events", type=int, default=50, help="of trouble, for that")
-    parser.add_argument("--scale", action="store_true", help="only what many stores cost")
     parser.add_argument("--few", type=int, default=10, help="stores to compare many with")
     parser.add_argument("--many", type=int, default=1000, help="stores, for that")
     parser.add_argument("--no-script", action="store_true", help="Storeyard alone")
@@ -85,15 +103,15 @@ def run(ground: Ground, arguments: argparse.Namespace) -> Report:
     if Store.objects.exists():
         raise BenchError("DATABASE_URL names a database that has stores: use an empty one.")
     report = Report(facts(), asdict(ground.options))
-    if arguments.health or arguments.scale:
-        measures = {measure_health: arguments.health, measure_scale: arguments.scale}
-        for measure in (measure for measure, wanted in measures.items() if wanted):
-            measure(ground, arguments, report)
-        return report
+    measures = {"contest": measure_contest, "health": measure_health, "scale": measure_scale}
+    measures[chosen(arguments)[0]](ground, arguments, report)
+    return report
+
+
+def measure_contest(ground: Ground, arguments: argparse.Namespace, report: Report) -> None:
     parts = [measure_ours] if arguments.no_script else [measure_ours, measure_scripts]
     for measure in reversed(parts) if arguments.script_first else parts:
         measure(ground, arguments, report)
-    return report
 
 
 def measure_ours(ground: Ground, _: argparse.Namespace, report: Report) -> None:
