@@ -8,11 +8,14 @@ certain that something is a secret it is taken out all the same.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 GONE = "[redacted]"
 LINE = 300
+# Of a log no more is looked at: the end says most, and somebody could write one for us to read.
+LONGEST = 16384
 # What a name must have in it for its value to be nobody's business.
 # (Secrets that a quota counts are none.)
 SECRET_NAME = (
@@ -25,20 +28,29 @@ VALUE = (
     r"|\\*'(?:\\.|[^'\\\n])*(?:\\?'|\\?(?=\n|$))"
     r"|\S+)"
 )
-RULES: tuple[tuple[re.Pattern[str], str], ...] = (
+
+
+def if_it_is_one(instead: str) -> Callable[[re.Match[str]], str]:
+    """For a pattern that takes the whole word either way, its last group only if it is a secret: one
+    that searched on within the word would read it again from every place in it."""
+    return lambda found: found.expand(instead) if found[found.re.groups] else found[0]
+
+
+RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     # The end may have been cut off.
     (re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.S), GONE),
     (re.compile(r"((?:proxy-)?authorization|(?:set-)?cookie)(\\*[\"']?\s*[:=]\s*).*", re.I), rf"\1\2{GONE}"),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.I), rf"\1 {GONE}"),
     # As far as the last @: a password may hold anything.
-    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/\"'<>:@]*:[^\s\"'<>]*@", re.I), rf"\1{GONE}@"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/\"'<>:@]*:(?:([^\s\"'<>]*@)|[^\s\"'<>]*)", re.I),
+     if_it_is_one(rf"\1{GONE}@")),
     (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/\"'<>]+@", re.I), rf"\1{GONE}@"),
     (re.compile(rf"({SECRET_NAME}[\w.-]{{0,40}}\\*[\"']?\s*(?:=>|[:=])\s*){VALUE}", re.I), rf"\1{GONE}"),
     (re.compile(rf"(--?[\w-]{{0,30}}?{SECRET_NAME}[\w.-]{{0,40}}\s+){VALUE}", re.I), rf"\1{GONE}"),
     (re.compile(rf"(\bidentified\s+(?:by|with\s+\S+\s+(?:by|as))\s+){VALUE}", re.I), rf"\1{GONE}"),
     # PHP writes the arguments of the functions that failed.
     (re.compile(r"(\b(?:\w*connect|PDO->__construct)\()[^)\n]*", re.I), rf"\1{GONE}"),
-    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.?[\w-]*"), GONE),
+    (re.compile(r"\beyJ[\w-]+(\.[\w-]+\.?[\w-]*)?"), if_it_is_one(GONE)),
     (re.compile(r"(?<!sha256:)(?<![0-9a-fA-F])[0-9a-fA-F]{32,}(?![0-9a-fA-F])"), GONE),
 )  # fmt: skip
 # Everything that moves a cursor, ends a line in secret or turns the direction of writing.
@@ -65,8 +77,16 @@ def one_line(text: str, limit: int = LINE) -> str:
 
 def tail(text: str, limit: int) -> str:
     """Redacted, then its end: what a program said last says most."""
-    text = redact(text).strip("\n")
+    text = redact(end_of(text)).strip("\n")
     return text if len(text) <= limit else f"…{text[1 - limit :]}"
+
+
+def end_of(text: str) -> str:
+    """Without the line, or at least the word, that is cut: half a secret is not known for one."""
+    if len(text) <= LONGEST:
+        return text
+    text = text[-LONGEST:]
+    return text.partition("\n")[2] or " ".join(text.split(" ")[1:])
 
 
 def cut(text: str, limit: int) -> str:

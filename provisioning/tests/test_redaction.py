@@ -2,6 +2,7 @@
 
 import json
 import string
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from django.template import Context, Template
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.redaction import GONE, clean, one_line, redact, tail
+from provisioning.redaction import GONE, LONGEST, clean, one_line, redact, tail
 
 SECRET = "hunter2-Zq8"
 SENTENCES = [
@@ -136,6 +137,25 @@ def test_a_tail_keeps_the_end() -> None:
     assert tail(text, 100).startswith("…")
 
 
+def test_of_a_long_log_only_the_end_is_looked_at_and_no_half_of_a_secret_is_shown() -> None:
+    secret = "q7" * LONGEST
+    for before in (f"password={secret}\n", f"password={secret} "):
+        assert tail(f"{before}It ended.", 2 * LONGEST) == "It ended."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"http://one:80/and/mysql://anna:{SECRET}@store-db/two",
+        f"a://b:a://b:{SECRET}@c:d",
+        f"a://b:c a://b:{SECRET}@c",
+        f"eyJ-no eyJ-{SECRET}.second",
+    ],
+)
+def test_a_secret_is_found_behind_what_only_looks_like_one(text: str) -> None:
+    assert SECRET not in redact(text)
+
+
 def test_a_page_shows_what_a_container_wrote_as_text() -> None:
     """Nothing is escaped twice and nothing is markup: redacting leaves that to the template."""
     text = redact("<script>alert(1)</script> & more")
@@ -149,3 +169,22 @@ def test_a_long_text_takes_no_long_time() -> None:
     source = Path(__file__).read_text()
     for text in (source * 5, "a" * 50_000, "password" * 6_000, '\\"' * 20_000, "://a:" * 10_000):
         assert len(one_line(text)) <= 300
+
+
+@pytest.mark.parametrize(
+    "evil", ["a://b:", "eyJ-", "://a:", "--a", "a-", "password ", '\\"', "a://"]
+)
+def test_what_somebody_writes_to_keep_us_busy_takes_no_longer_than_plain_text(evil: str) -> None:
+    """Some times as long, that is: reading it again from every place would be hundreds of times."""
+    plain = seconds_for("The shop answers on port 8080 and all is well.\n")
+    assert seconds_for(evil) < 60 * plain
+
+
+def seconds_for(unit: str) -> float:
+    text = unit * (8 * LONGEST // len(unit))
+    took = []
+    for _ in range(2):
+        began = time.process_time()
+        redact(text)
+        took.append(time.process_time() - began)
+    return min(took)
