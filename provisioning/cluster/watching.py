@@ -6,6 +6,7 @@ everything is listed again and an empty Change says that anything may have happe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import queue
@@ -28,6 +29,8 @@ LISTING = threading.Lock()
 WATCH_SECONDS = 300
 SILENCE_SECONDS = 75.0
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0)
+# When whoever takes them is slower than the cluster, the server waits, or ends the watch.
+MOST_WAITING = 1000
 Object = dict[str, Any]
 
 
@@ -36,7 +39,7 @@ class Gone(Exception):
 
 
 def watch(api: Api, stopped: Callable[[], bool]) -> Iterator[Change]:
-    changes: queue.Queue[Change] = queue.Queue()
+    changes: queue.Queue[Change] = queue.Queue(MOST_WAITING)
     over = threading.Event()
     watchers = [KindWatch(api, kind, changes, over) for kind in KINDS]
     for watcher in watchers:
@@ -77,7 +80,7 @@ class KindWatch:
             except Exception as error:
                 if not failures:
                     log.warning("watch of %s interrupted: %r", self.kind, error)
-                    self.changes.put(Change("", self.kind))
+                    self.tell(Change("", self.kind))
                 self.over.wait(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
                 version = ""
@@ -91,7 +94,7 @@ class KindWatch:
                 found.update((item["metadata"]["uid"], reduced(item)) for item in page["items"])
                 version = page.get("metadata", {}).get("resourceVersion", "")
         self.seen = found
-        self.changes.put(seen.picture(self.kind, found.values()))
+        self.tell(seen.picture(self.kind, found.values()))
         return version
 
     def follow(self, version: str) -> str:
@@ -134,11 +137,17 @@ class KindWatch:
         before = self.seen.pop(uid, None)
         if gone:
             # A label that was taken away looks like an end too: whose it was is known from before.
-            self.changes.put(seen.change(before or now, None))
+            self.tell(seen.change(before or now, None))
             return
         self.seen[uid] = now
         if now != before:
-            self.changes.put(seen.change(before, now))
+            self.tell(seen.change(before, now))
+
+    def tell(self, change: Change) -> None:
+        """Waits for room, unless nobody takes anything any more."""
+        while not self.over.is_set():
+            with contextlib.suppress(queue.Full):
+                return self.changes.put(change, timeout=0.5)
 
 
 def reduced(item: Object) -> Seen:

@@ -9,6 +9,7 @@ import time
 import pytest
 import yaml
 
+from provisioning.cluster import watching
 from provisioning.cluster.api import Api, refusal
 from provisioning.cluster.watching import KindWatch
 from provisioning.errors import ClusterMisconfigured, ClusterUnavailable, NotYet, StepFailed
@@ -95,6 +96,36 @@ def test_a_watch_outlives_answers_it_does_not_understand(peer, scheme, said):
         time.sleep(0.05)
     assert state["asked"] >= 3 and thread.is_alive()
     over.set()
+
+
+def test_whoever_is_slow_in_taking_changes_holds_up_the_watch_and_not_the_memory(peer):
+    """And when nobody takes any more, the watch ends all the same."""
+    connect, state = peer
+    item = {"metadata": {"name": "a", "namespace": "n", "resourceVersion": "1"}}
+    events = [
+        {"type": "ADDED", "object": {**item, "metadata": {**item["metadata"], "uid": str(n)}}}
+        for n in range(9)
+    ]
+    over, changes = threading.Event(), queue.Queue(2)
+    watch = KindWatch(connect("http"), "LimitRange", changes, over)
+    state["answer"] = answer("\n".join(map(json.dumps, events)).encode() + b"\n")
+    thread = threading.Thread(target=watch.follow, args=("1",), daemon=True)
+    thread.start()
+    assert len([changes.get(timeout=10) for _ in range(5)]) == 5
+    time.sleep(0.2)
+    assert changes.full() and thread.is_alive()
+    over.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_the_changes_that_wait_are_limited(peer, monkeypatch):
+    connect, state = peer
+    made = []
+    monkeypatch.setattr(watching, "MOST_WAITING", 3)
+    monkeypatch.setattr(watching.KindWatch, "run", lambda watch: made.append(watch.changes))
+    assert list(watching.watch(connect("http"), lambda: bool(made))) == []
+    assert made[0].maxsize == 3
 
 
 @pytest.mark.parametrize(
