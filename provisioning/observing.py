@@ -6,12 +6,13 @@ takes the other's word back.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -26,9 +27,12 @@ from stores.lifecycle import Health, Status
 from stores.messages import Message
 from stores.models import Store, StoreQuerySet
 
+log = logging.getLogger(__name__)
 # What anybody's health depends on.
 KINDS = frozenset(("Namespace", "Deployment", "StatefulSet", "Pod", "PersistentVolumeClaim"))
 BATCH = 500
+# The database is away: the next store would only wait as long for it.
+AWAY = (OperationalError, InterfaceError)
 FIELDS = (
     "pk", "status", "message", "namespace", "namespace_uid", "volumes", "health",
     "health_message", "health_told",
@@ -40,9 +44,23 @@ def observe(
 ) -> list[Store]:
     """Judge the stores in these namespaces (all, if None); returns those whose row changed.
 
-    Raises ClusterUnavailable where a loss could not be confirmed.
+    One that cannot be judged holds up no other; what it raised is raised when all are done, for one
+    ClusterUnavailable where a loss could not be confirmed.
     """
-    return [store for store in observed(namespaces) if look_at(store, picture, cluster)]
+    changed: list[Store] = []
+    failures: list[Exception] = []
+    for store in observed(namespaces):
+        try:
+            if look_at(store, picture, cluster):
+                changed.append(store)
+        except AWAY:
+            raise
+        except Exception as error:
+            failures.append(error)
+            log.warning("store %s could not be judged: %r", store.pk, error)
+    if failures:
+        raise failures[0]
+    return changed
 
 
 def observed(namespaces: Collection[str] | None) -> list[Store]:

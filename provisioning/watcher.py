@@ -1,7 +1,8 @@
 """The watcher: what happens in the cluster reaches the row at once, and workers when they are needed.
 
 One thread takes the changes of the watch, one is the clock. What a database that is away keeps from
-being written is not forgotten: it is judged again at the next tick, as the cluster is by then.
+being written is not forgotten: it is judged again at the next tick, as the cluster is by then. Until
+that has succeeded no change is judged by itself: each could wait in vain for the database.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ COMPARED = frozenset(("Namespace", *seen.KINDS)) - {"Job", "Pod", "PersistentVol
 
 
 class Watcher:
-    """``unjudged``, ``suspects``: namespaces to look at again, for health and for drift."""
+    """``unjudged``, ``suspects``: namespaces to look at again, for health and for drift; ``failure``:
+    what the last judging ended with, None if well."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -43,6 +45,7 @@ class Watcher:
         self.unjudged: set[str] = set()
         self.suspects: set[str] = set()
         self.all_unjudged = False
+        self.failure: BaseException | None = None
 
     def run(self, over: threading.Event) -> None:
         """Until ``over``; returns when both threads have ended."""
@@ -64,9 +67,10 @@ class Watcher:
         with self.lock:
             concerned = self.picture.take(change)
             self.note(change.kind, concerned)
-        if change.turned:
+        # The clock rings, too.
+        if change.turned and not isinstance(self.failure, DatabaseError):
             ring(change)
-        if change.kind in observing.KINDS:
+        if change.kind in observing.KINDS and self.failure is None:
             with outlived(f"judge {change.kind} {change.namespace}"):
                 self.judge()
 
@@ -90,7 +94,9 @@ class Watcher:
                 return
             try:
                 observing.observe(self.picture, self.cluster, namespaces)
-            except BaseException:
+                self.failure = None
+            except BaseException as error:
+                self.failure = error
                 self.all_unjudged = self.all_unjudged or namespaces is None
                 self.unjudged |= namespaces or set()
                 raise
@@ -129,12 +135,15 @@ class Watcher:
                 raise
 
     def beat(self, over: threading.Event) -> None:
-        """Say that somebody is looking, as long as that is so."""
         while not over.wait(BEAT_SECONDS):
-            if self.picture.is_current:
-                with outlived("say that it looks"):
-                    Heartbeat.beat(Heartbeat.WATCHER, stores=len(self.picture.namespaces))
+            with outlived("say that it looks"):
+                self.say_that_it_looks()
         connection.close()
+
+    def say_that_it_looks(self) -> None:
+        """As long as that is so: what cannot be written down is seen by nobody."""
+        if self.picture.is_current and self.failure is None:
+            Heartbeat.beat(Heartbeat.WATCHER, stores=len(self.picture.namespaces))
 
 
 @contextmanager

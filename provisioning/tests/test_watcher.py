@@ -15,10 +15,14 @@ from provisioning.cluster.base import Change
 from provisioning.cluster.simulated import SimulatedCluster
 from provisioning.cluster.simulation import looking
 from provisioning.errors import ClusterUnavailable
+from provisioning.picture import Picture
 from provisioning.tests.conftest import Clock, deliver
 from provisioning.watcher import Watcher, outlived
+from stores import queue
+from stores.actor import Actor
 from stores.lifecycle import Health, Status
-from stores.models import Heartbeat, Store
+from stores.models import Heartbeat, Store, User
+from stores.services import create_store
 
 
 class Hand:
@@ -147,6 +151,89 @@ def test_what_the_database_did_not_take_is_written_at_the_next_tick(
     assert health_of(store) == Health.HEALTHY
     hand.watcher.look_again()
     assert health_of(store) == Health.DEGRADED
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_store_that_cannot_be_judged_holds_up_no_other(
+    lost: int,
+    as_alice: Actor,
+    alice: User,
+    work: Callable[[Store], None],
+    cluster: SimulatedCluster,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stores = [
+        create_store(actor=as_alice, owner=alice, name=name, address=name)
+        for name in ("annas", "berts")
+    ]
+    for store in stores:
+        work(store)
+    hand = Hand(cluster)
+    hand.begin()
+    poor, other = stores[lost], stores[1 - lost]
+    hand.watcher.picture.namespaces.pop(poor.namespace)
+    monkeypatch.setattr(cluster, "get", raising(ClusterUnavailable("away")))
+    cluster.disturb("Deployment", "store-web", other.namespace, "unready")
+    with pytest.raises(ClusterUnavailable):
+        observing.observe(seen_by(hand), cluster)
+    assert (health_of(poor), health_of(other)) == (Health.HEALTHY, Health.DEGRADED)
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def seen_by(hand: Hand) -> Picture:
+    """With everything that has happened since, and judged by nobody."""
+    now = hand.cluster.look()
+    for change in looking.changes(hand.before, now):
+        hand.watcher.picture.take(change)
+    return hand.watcher.picture
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_the_database_is_away_only_the_clock_asks_it(
+    hand: Hand, store: Store, cluster: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it does not even refuse, each try takes as long as a connection may."""
+    asked = []
+
+    def away(*_: Any) -> None:
+        asked.append(1)
+        raise OperationalError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(observing, "observe", away)
+        patch.setattr(queue, "ring", away)
+        for how in ("unready", "crash", "", "unready"):
+            cluster.disturb("Deployment", "store-web", store.namespace, how)
+            hand.move()
+        assert len(asked) == 1
+        with pytest.raises(OperationalError):
+            hand.watcher.look_again()
+        assert len(asked) == 2
+    hand.watcher.look_again()
+    assert health_of(store) == Health.DEGRADED
+    cluster.disturb("Deployment", "store-web", store.namespace)
+    hand.move()
+    assert health_of(store) == Health.HEALTHY
+
+
+def test_when_what_was_seen_could_not_be_judged_nobody_says_that_somebody_looks(
+    hand: Hand, store: Store, cluster: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(observing, "observe", raising(RuntimeError("a fault of ours")))
+        cluster.disturb("Deployment", "store-web", store.namespace, "unready")
+        hand.move()
+    hand.watcher.say_that_it_looks()
+    assert Heartbeat.seen(Heartbeat.WATCHER) is None
+    hand.watcher.look_again()
+    hand.watcher.say_that_it_looks()
+    assert Heartbeat.seen(Heartbeat.WATCHER) is not None
 
 
 def test_while_a_watch_is_cut_off_nobody_says_that_somebody_looks(
