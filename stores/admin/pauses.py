@@ -5,12 +5,15 @@ Not among the rights of the Support group: who may do this is given ``add_pause`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from stores import services
 from stores.admin.acting import staff
@@ -51,6 +54,25 @@ class PauseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Pause, form: Any, change: bool) -> None:
         made = services.pause_provisioning(obj.reason, actor=staff(request))
         obj.pk, obj.since, obj.actor_name = made.pk, made.since, made.actor_name
+
+    # Somebody may have resumed while this one was still being asked whether they are sure.
+
+    def delete_view(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self.answered(super().delete_view, *args, **kwargs)
+
+    def changelist_view(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self.answered(super().changelist_view, *args, **kwargs)
+
+    def answered(
+        self, view: Callable[..., HttpResponse], request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """With a message where it is refused; then nothing else is said to have been done."""
+        try:
+            with transaction.atomic():
+                return view(request, *args, **kwargs)
+        except Refused as refused:
+            self.message_user(request, str(refused), messages.ERROR)
+            return redirect("admin:stores_pause_changelist")
 
     def delete_model(self, request: HttpRequest, obj: Pause) -> None:
         services.resume_provisioning(actor=staff(request))

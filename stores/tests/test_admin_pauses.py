@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.urls import reverse
 
+from stores import services
 from stores.audit import AuditEvent
+from stores.errors import IllegalTransition
 from stores.models import Pause, User
 from stores.services import pause_provisioning
 
@@ -54,6 +57,21 @@ def test_resuming_all_chosen_in_the_list_resumes_once(at_carol, as_carol):
     at_carol.post(reverse(LIST), chosen)
     assert Pause.current() is None
     assert AuditEvent.objects.filter(action="platform.resume").count() == 1
+
+
+@pytest.mark.parametrize("chosen", [None, {"action": "delete_selected", "_selected_action": "1"}])
+def test_when_somebody_was_faster_in_resuming_that_is_said(at_carol, as_carol, monkeypatch, chosen):
+    pause_provisioning("We move the cluster.", actor=as_carol)
+
+    def too_late(*, actor):
+        raise IllegalTransition("Provisioning is not paused.")
+
+    monkeypatch.setattr(services, "resume_provisioning", too_late)
+    url = reverse(LIST) if chosen else delete_url()
+    page = at_carol.post(url, {"post": "yes", **(chosen or {})}, follow=True)
+    assert page.status_code == 200
+    assert [str(said) for said in page.context["messages"]] == ["Provisioning is not paused."]
+    assert not LogEntry.objects.exists()
 
 
 def test_the_support_group_may_not_pause_unless_it_is_given_the_right(client, as_carol):
