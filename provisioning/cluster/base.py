@@ -194,13 +194,15 @@ class Cluster(ABC):
 
     @abstractmethod
     def routes(self, namespace: str) -> list[str]:
-        """Names of what leads traffic from outside to the store."""
+        """Names of what leads traffic from outside to the store. Raises NotYet where we may not see
+        that: no answer is not the answer that there is none.
+        """
 
     @abstractmethod
     def inventory(self, namespace: str, uid: str) -> list[Item]:
         """Everything of a store, its volumes included, in a steady order; of that very namespace.
 
-        Secrets by name only, and only where we have rights there.
+        Secrets by name only. Kinds that we may not see are left out, and the log names them.
         """
 
     @abstractmethod

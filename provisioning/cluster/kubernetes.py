@@ -269,21 +269,30 @@ class KubernetesCluster(Cluster):
         ]
 
     def named(self, kind: str, namespace: str) -> list[Manifest]:
-        """Metadata only; none of a kind that this cluster does not know, or that is not ours to see."""
+        """Metadata only; none of a kind that this cluster does not know. Raises NotYet if it is not
+        ours to see: then there may be some.
+        """
         try:
             return self.api.objects(kind, namespace, accept=api.METADATA_ONLY)
-        except (NotFound, NotYet):
+        except NotFound:
             return []
 
     def inventory(self, namespace: str, uid: str) -> list[Item]:
         found = self.get("Namespace", namespace)
         if found is None or found["metadata"]["uid"] != uid:
             return []
-        within = [
-            inventory.item(kind, each)
-            for kind in inventory.KINDS
-            for each in self.named(kind, namespace)
-        ]
+        within: list[Item] = []
+        unseen: list[str] = []
+        for kind in inventory.KINDS:
+            try:
+                within += [inventory.item(kind, each) for each in self.named(kind, namespace)]
+            except NotYet:
+                unseen.append(kind)
+        if unseen:
+            log.warning(
+                "%s: the inventory says nothing of what we may not see: %s",
+                namespace, ", ".join(unseen),
+            )  # fmt: skip
         volumes = [inventory.volume_item(volume) for volume in self.volumes_of(namespace)]
         return [inventory.item("Namespace", found), *filter(inventory.is_ours, within), *volumes]
 

@@ -270,6 +270,8 @@ class SimulatedCluster(Cluster):
 
     def routes(self, namespace: str) -> list[str]:
         with self.file.reading() as objects:
+            for kind in inventory.ROUTES:
+                self.authorize(objects, kind, namespace)
             found = objects.of_kind(*inventory.ROUTES, namespace=namespace)
             return [route.name for route in found]
 

@@ -11,6 +11,7 @@ import yaml
 
 from provisioning.cluster import watching
 from provisioning.cluster.api import Api, refusal
+from provisioning.cluster.kubernetes import KubernetesCluster
 from provisioning.cluster.watching import KindWatch
 from provisioning.errors import ClusterMisconfigured, ClusterUnavailable, NotYet, StepFailed
 
@@ -81,6 +82,26 @@ def test_a_cluster_that_asks_for_a_pause_gets_it(peer):
     with pytest.raises(ClusterUnavailable) as refused:
         connect("http").request("GET", "/api/v1/namespaces")
     assert refused.value.retry_after == 7
+
+
+REFUSED = {"message": 'ingresses is forbidden: User "a" cannot list resource "ingresses"'}
+
+
+def test_what_we_may_not_see_is_not_taken_for_absent_and_the_log_names_it(
+    peer, monkeypatch, caplog
+):
+    connect, state = peer
+    cluster = KubernetesCluster(connect("http"), None, name="c", routes_traffic=True)
+    state["answer"] = answer(json.dumps(REFUSED).encode(), "403 Forbidden")
+    with pytest.raises(NotYet):
+        cluster.routes("store-a")
+    namespace = {"metadata": {"name": "store-a", "uid": "1"}}
+    monkeypatch.setattr(cluster, "get", lambda *_: namespace)
+    monkeypatch.setattr(cluster, "volumes_of", lambda _: [])
+    assert [item["kind"] for item in cluster.inventory("store-a", "1")] == ["Namespace"]
+    assert "store-a" in caplog.text and "Ingress, HTTPRoute" in caplog.text
+    state["answer"] = answer(b"{}", "404 Not Found")
+    assert cluster.routes("store-a") == []
 
 
 @pytest.mark.parametrize(("scheme", "said"), [("https", b""), ("http", answer(b"{}"))])

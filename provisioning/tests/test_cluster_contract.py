@@ -949,6 +949,11 @@ def test_where_we_have_no_rights_the_inventory_leaves_secrets_out(cluster: Clust
     assert [item["kind"] for item in found] == ["Namespace"]
 
 
+def test_where_we_have_no_rights_nobody_says_that_there_is_no_route(cluster: Cluster) -> None:
+    with opened(cluster, bound=False) as store, pytest.raises(NotYet):
+        cluster.routes(store.namespace)
+
+
 def test_a_release_that_is_closed_has_no_routes_and_one_that_is_opened_again_has(
     cluster: Cluster, store: Store, chart: Path
 ) -> None:
