@@ -20,7 +20,7 @@ from provisioning.engines import RELEASE_NAME
 from provisioning.errors import NotYet
 from provisioning.manifests import GENERATION
 from stores.actor import Actor
-from stores.adoption import Remains, adopt_store
+from stores.adoption import Remains, adopt_store, refuse_beside
 from stores.errors import Refused
 from stores.lifecycle import Status
 from stores.models import Store, User
@@ -56,14 +56,16 @@ def adopt(
 ) -> list[Verdict]:
     """Look at every namespace that no row knows; without ``apply``, write nothing.
 
-    Then everything is done as well, and undone at the end: what would be refused is so for sure.
+    Then everything is done as well, and undone: what would be refused is so for sure. One after the
+    other, as in earnest: nobody else waits for all of them.
     """
     found = [candidate(cluster, seen, many) for seen, many in unknown(cluster)]
     if apply:
         return [adopted(verdict, actor, heirs) for verdict in found]
-    with transaction.atomic():
-        verdicts = [adopted(verdict, actor, heirs) for verdict in found]
-        transaction.set_rollback(True)
+    verdicts: list[Verdict] = []
+    for verdict in found:
+        before = [one.remains for one in verdicts if one.remains and not one.why_not]
+        verdicts.append(rehearsed(verdict, before, actor, heirs))
     return verdicts
 
 
@@ -75,6 +77,22 @@ def adopted(verdict: Verdict, actor: Actor, heirs: dict[UUID, User] | None) -> V
     except Refused as refused:
         return Verdict(verdict.namespace, verdict.store_id, verdict.remains, str(refused))
     return verdict
+
+
+def rehearsed(
+    verdict: Verdict, before: list[Remains], actor: Actor, heirs: dict[UUID, User] | None
+) -> Verdict:
+    """``before``: what would have been adopted by then, and is in no row."""
+    with transaction.atomic():
+        said = adopted(verdict, actor, heirs)
+        transaction.set_rollback(True)
+    if said.remains is None or said.why_not:
+        return said
+    try:
+        refuse_beside(said.remains, before, heirs or {})
+    except Refused as refused:
+        return Verdict(said.namespace, said.store_id, said.remains, str(refused))
+    return said
 
 
 def unknown(cluster: Cluster) -> list[tuple[SeenNamespace, bool]]:

@@ -6,6 +6,7 @@ to do about it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -75,13 +76,9 @@ def owner_of(remains: Remains, actor: Actor) -> User:
         return known
     email = remains.owner_email
     if email and (other := User.objects.filter(email__iexact=email).first()):
-        raise Refused(
-            f"The owner was {email} ({remains.owner}), and the user “{other}” has that e-mail and "
-            f"another id. If it is the same person, say --owner {remains.owner}={other}."
-        )
-    stem = names.suggest_address(email.partition("@")[0]) or "owner"
+        raise email_taken(remains, other.get_username())
     user = User(
-        username=f"{stem}-{remains.owner.hex[:8]}",
+        username=username_of(remains),
         email=email,
         uuid=remains.owner,
         is_active=False,
@@ -97,10 +94,43 @@ def refuse_collision(remains: Remains) -> None:
     if other := Store.objects.filter(pk=remains.id).first():
         raise Refused(f"There is a row of that store by now; it is {other.status}.")
     if other := Store.objects.existing().filter(address=remains.address).first():
-        raise Refused(
-            f"The address “{remains.address}” has been given to another store since, {other.pk}. "
-            "Delete one of the two: that store in the portal, or this namespace with kubectl."
-        )
+        raise address_taken(remains, other.pk)
+
+
+def refuse_beside(remains: Remains, before: Iterable[Remains], heirs: Mapping[UUID, User]) -> None:
+    """Raise the Refused that would be raised if ``before`` had been adopted, which are in no row."""
+    before = list(before)
+    if is_new(remains.owner, heirs) and remains.owner_email:
+        for other in before:
+            same = other.owner_email.lower() == remains.owner_email.lower()
+            if same and other.owner != remains.owner and is_new(other.owner, heirs):
+                raise email_taken(remains, username_of(other))
+    for other in before:
+        if other.address == remains.address:
+            raise address_taken(remains, other.id)
+
+
+def is_new(owner: UUID, heirs: Mapping[UUID, User]) -> bool:
+    return owner not in heirs and not User.objects.filter(uuid=owner).exists()
+
+
+def username_of(remains: Remains) -> str:
+    stem = names.suggest_address(remains.owner_email.partition("@")[0]) or "owner"
+    return f"{stem}-{remains.owner.hex[:8]}"
+
+
+def email_taken(remains: Remains, username: str) -> Refused:
+    return Refused(
+        f"The owner was {remains.owner_email} ({remains.owner}), and the user “{username}” has that "
+        f"e-mail and another id. If it is the same person, say --owner {remains.owner}={username}."
+    )
+
+
+def address_taken(remains: Remains, store_id: UUID) -> Refused:
+    return Refused(
+        f"The address “{remains.address}” has been given to another store since, {store_id}. "
+        "Delete one of the two: that store in the portal, or this namespace with kubectl."
+    )
 
 
 def make_room(owner: User, actor: Actor) -> None:

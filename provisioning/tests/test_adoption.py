@@ -9,11 +9,13 @@ from collections.abc import Callable
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from provisioning import adoption, invariants, manifests
 from provisioning.adoption import Verdict
 from provisioning.cluster.simulated import SimulatedCluster
 from provisioning.tests.conftest import deliver
+from stores import names
 from stores.actor import Actor
 from stores.audit import AuditEvent, verify
 from stores.lifecycle import Health, Status
@@ -144,6 +146,39 @@ def test_a_dry_run_says_the_same_and_writes_nothing(ready, cluster, alice):
     assert not Store.objects.exists() and not User.objects.exists()
     assert not AuditEvent.objects.exists() and deliver(cluster) == 0
     assert adopt(cluster) == [would]
+
+
+def also_there(cluster: SimulatedCluster, store: Store, address: str, owner: uuid.UUID) -> None:
+    """The namespace of another store that is in no row."""
+    twin = Store(owner=store.owner, name="Twin", address=address, engine=store.engine)
+    twin.namespace = names.namespace_name(address, twin.pk)
+    manifest = manifests.namespace(twin)
+    manifest["metadata"].pop("uid", None)
+    manifest["metadata"]["annotations"]["storeyard.dev/owner"] = str(owner)
+    cluster.apply(manifest)
+
+
+@pytest.mark.parametrize("address", ["anna", "other"])
+def test_a_dry_run_knows_what_candidates_would_take_from_each_other(ready, alice, cluster, address):
+    """An address; and the e-mail of an owner who would have come back with another id."""
+    owner = alice.uuid if address == "anna" else uuid.uuid4()
+    also_there(cluster, ready, address, owner)
+    lose_the_database()
+    would = adoption.adopt(cluster, actor=OPERATOR, apply=False)
+    assert sorted(bool(verdict.why_not) for verdict in would) == [False, True]
+    assert not User.objects.exists()
+    assert adopt(cluster) == would
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dry_run_locks_nothing_for_longer_than_one_candidate_takes(ready, alice, cluster):
+    """All in one transaction would hold the audit trail, and then wait for the next owner."""
+    also_there(cluster, ready, "other", alice.uuid)
+    lose_the_database(alice)
+    with CaptureQueriesContext(connection) as queries:
+        adoption.adopt(cluster, actor=OPERATOR, apply=False)
+    asked = [query["sql"] for query in queries]
+    assert sum(sql.startswith("ROLLBACK") for sql in asked) == 2, asked
 
 
 # --- Stores in other states --------------------------------------------------------------
