@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,7 +10,9 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 from django.db.models.functions import Now
-from django_q.models import OrmQ
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule
+from django_q.scheduler import scheduler
 
 from portal.troubles import worker_silent_since
 from provisioning import runner
@@ -18,6 +21,7 @@ from provisioning.lease import Lease
 from provisioning.tests.conftest import Clock, deliver
 from provisioning.tests.real_platform import until
 from provisioning.tests.worker_rig import Rig, gone
+from provisioning.watcher import Watcher
 from stores import queue
 from stores.actor import Actor
 from stores.lifecycle import Status
@@ -188,6 +192,36 @@ def test_the_pages_said_that_nobody_worked_and_stop_saying_so(crowd, cluster, cl
     assert worker_silent_since() is not None
     heartbeat()
     assert worker_silent_since() is None
+
+
+class OneTick(threading.Event):
+    """Over when it is waited for the second time."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        was_set = self.is_set()
+        self.set()
+        return was_set
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_broken_row_among_the_schedules_stops_the_queues_clock_and_not_ours(
+    crowd, cluster, clock
+) -> None:
+    """F19: the queue takes them all in one transaction, which that row undoes every time."""
+    for name, args in (("first", "no literal ("), ("reconcile", None)):
+        Schedule.objects.create(
+            name=name, func="provisioning.tasks.reconcile", args=args, minutes=1, repeats=-1,
+            schedule_type=Schedule.MINUTES, next_run=timezone.now() - ABSENCE,
+        )  # fmt: skip
+    OrmQ.objects.all().delete()
+    twelve_hours_pass(clock)
+    scheduler()
+    assert not OrmQ.objects.exists()
+    Watcher(cluster).tick(OneTick())
+    due = set(Store.objects.unsettled().values_list("pk", flat=True))
+    assert due and OrmQ.objects.count() == len(due)
+    life(cluster, clock)
+    everything_is_as_wanted_once(crowd, cluster)
 
 
 @pytest.mark.slow
