@@ -242,7 +242,7 @@ RETRY_SECONDS: list[float] = env.list("RETRY_SECONDS", [2, 4, 8], subcast=float)
 
 # How often everything in the cluster is compared with the rows.
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", 60)
-# A change of health is told (history, mail) only once it has held so long.
+# A change of health is told to the history only once it has held so long.
 HEALTH_HOLD_SECONDS = env.float("HEALTH_HOLD_SECONDS", 10)
 # When neither the watcher nor a sweep has looked for so long, health is unknown.
 UNKNOWN_SECONDS = env.float("UNKNOWN_SECONDS", 90)
