@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -70,11 +71,19 @@ def claim() -> bool:
 
 
 def sweep(cluster: Cluster) -> SweepReport:
+    """Raises, at the end, what kept it from judging one of the stores: the others had their look."""
     began = time.monotonic()
     survey = cluster.survey()
     picture = Picture.of(survey)
     keep_facts(survey)
-    changed = observing.observe(picture, cluster)
+    unjudged: Exception | None = None
+    changed: list[Store] = []
+    try:
+        changed = observing.observe(picture, cluster)
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: nothing else would work either
+    except Exception as error:
+        unjudged = error
     observing.tell()  # where no watcher runs, nobody else does
     found = find_drift(picture)
     report = SweepReport(
@@ -91,6 +100,8 @@ def sweep(cluster: Cluster) -> SweepReport:
         seconds=round(time.monotonic() - began, 3),
         repairs=len(report.repairs),
     )
+    if unjudged:
+        raise unjudged
     return report
 
 

@@ -457,3 +457,18 @@ def test_a_namespace_that_cannot_be_removed_keeps_nobody_from_the_rest(
     monkeypatch.setattr(cluster, "delete", refuse)
     assert sweep.sweep(cluster).orphans == []
     assert Heartbeat.seen(Heartbeat.SWEEP) is not None
+
+
+def test_a_store_that_cannot_be_judged_does_not_end_the_sweep(
+    ready: Store, cluster: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: Any) -> None:
+        raise RuntimeError("not thought of")
+
+    monkeypatch.setattr(observing, "look_at", stumble)
+    cluster.delete("NetworkPolicy", "store-default-deny", ready.namespace)
+    before = Heartbeat.seen(Heartbeat.SWEEP)
+    with pytest.raises(RuntimeError, match="not thought of"):
+        sweep.sweep(cluster)
+    assert ready.operations.first().kind == "repair"
+    assert Heartbeat.seen(Heartbeat.SWEEP) > before
