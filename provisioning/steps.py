@@ -92,7 +92,7 @@ def lost(store: Store) -> StepFailed:
 def apply_guardrails(work: Work) -> None:
     store, cluster = work.store, work.cluster
     applied = {
-        manifest["kind"]: cluster.apply(manifest)
+        manifest["kind"]: apply_whole(cluster, manifest)
         for manifest in manifests.guardrails(store, settings.CLUSTER_SERVICE_ACCOUNT)
     }
     if readiness.is_up(applied["ResourceQuota"]):
@@ -102,6 +102,21 @@ def apply_guardrails(work: Work) -> None:
     quota = cluster.get("ResourceQuota", manifests.QUOTA, store.namespace)
     if quota is None or not readiness.is_up(quota):
         raise NotYet(Message("quota-pending"))
+
+
+def apply_whole(cluster: Cluster, manifest: manifests.Manifest) -> manifests.Manifest:
+    """Also what is wanted empty, but only where somebody has put something there.
+
+    The API server forgets that an empty list was said, and would count every apply as a change.
+    """
+    spec = manifest.get("spec", {})
+    said = {key: value for key, value in spec.items() if value != []}
+    if said == spec:
+        return cluster.apply(manifest)
+    made = cluster.apply({**manifest, "spec": said})
+    if any(made["spec"].get(key) for key in spec.keys() - said.keys()):
+        made = cluster.apply(manifest)
+    return made
 
 
 def create_secrets(work: Work) -> None:
