@@ -26,6 +26,8 @@ def test_a_lost_database_costs_no_shop_and_no_password(platform: Platform) -> No
     helm_before = platform.helm_runs()
 
     call_command("flush", interactive=False, verbosity=0)
+    # She is known by her uuid; her number is another one in another database.
+    platform.alice.pk = None
     platform.alice.save(force_insert=True)
     adopting = platform.start("manage.py", "adopt_stores", "--apply", log="adopt")
     assert adopting.wait() == 0, adopting.said
