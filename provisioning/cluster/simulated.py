@@ -32,6 +32,7 @@ from provisioning.cluster.base import (
     no_beat,
 )
 from provisioning.cluster.simulation import charts, course, evidence, looking, releases
+from provisioning.cluster.simulation.admission import add, admit, rejected
 from provisioning.cluster.simulation.course import Course
 from provisioning.cluster.simulation.looking import Look
 from provisioning.cluster.simulation.objects import (
@@ -378,29 +379,3 @@ def volumes_of(objects: Objects, namespace: str) -> list[Stored]:
         for volume in objects.of_kind("PersistentVolume")
         if volume.body["spec"]["claimRef"]["namespace"] == namespace
     ]
-
-
-def admit(objects: Objects, namespace: str) -> None:
-    """Nothing comes to be in a namespace that is not there, or on its way out."""
-    if not namespace:
-        return
-    found = objects.namespace(namespace)
-    if found is None:
-        raise rejected(f'namespaces "{namespace}" not found')
-    if found.expires is not None:
-        raise NotYet(Message("namespace-terminating", {"remaining": "it is being emptied"}))
-
-
-def add(objects: Objects, manifest: Manifest, *, applied: bool = False) -> Stored:
-    if manifest["kind"] == "Namespace":
-        # The cluster's own label, which network policies select by.
-        stored = objects.add(manifest, applied=applied)
-        name_label = {"kubernetes.io/metadata.name": stored.name}
-        stored.body["metadata"]["labels"] = {**stored.labels, **name_label}
-        objects.save(stored)
-        return stored
-    return objects.add(manifest, applied=applied)
-
-
-def rejected(reason: str) -> StepFailed:
-    return StepFailed(Message("rejected", {"reason": reason}))
