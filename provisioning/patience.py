@@ -1,6 +1,7 @@
 """How long a store waits: until somebody looks again, until the cluster is asked why, until it is too late.
 
-All times are the database's, so that a worker whose clock is wrong does no harm.
+What is decided goes by the database's clock, so that a worker whose clock is wrong does no harm. Only
+how long to leave a cluster alone is reckoned by ours: within bounds, whatever it says.
 """
 
 from __future__ import annotations
