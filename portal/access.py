@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
@@ -15,6 +16,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from stores.actor import Actor
 from stores.models import Store
+from stores.permissions import Right, may, refusal
 
 View = Callable[..., HttpResponse]
 
@@ -46,11 +48,17 @@ def way_back(request: HttpRequest, store_id: UUID | None) -> str:
     return request.get_full_path()
 
 
-def own_store(request: HttpRequest, store_id: UUID) -> Store:
-    """The store, if this person may see it; one of somebody else is as unknown as none at all."""
-    store = Store.objects.visible_to(request.user).filter(pk=store_id).first()
+def store_for(request: HttpRequest, store_id: UUID, right: Right = Right.SEE) -> Store:
+    """The store, for somebody who may do that with it.
+
+    To whom it is nothing, it is as unknown as none at all (404). Who may see it, but not do this,
+    is told so (403).
+    """
+    store = Store.objects.find(store_id, request.user)
     if store is None:
         raise Http404("There is no such store.")
+    if not may(store.standing, right):
+        raise PermissionDenied(str(refusal(store.standing, right)))
     return store
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from stores.lifecycle import TRANSITIONS, Status
 from stores.models import Store
+from stores.permissions import Right, refusal
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,27 @@ class Action:
     tone: str = "quiet"
 
 
+RIGHT_OF = {
+    "retry": Right.RETRY,
+    "refresh": Right.REFRESH,
+    "delete": Right.DELETE,
+    "undo": Right.UNDO,
+    "delete-now": Right.SKIP_GRACE,
+}
+
+
 def actions(store: Store) -> list[Action]:
+    """For the person whose ``standing`` the store carries."""
     if store.status == Status.CLOSING:
-        return [undo(store), delete_now(store)]
-    return [retry(store), refresh(store), delete(store)]
+        offered = [undo(store), delete_now(store)]
+    else:
+        offered = [retry(store), refresh(store), delete(store)]
+    return [permitted(action, store) for action in offered]
+
+
+def permitted(action: Action, store: Store) -> Action:
+    why_not = str(refusal(store.standing, RIGHT_OF[action.code]))
+    return replace(action, why_not=why_not) if why_not else action
 
 
 def possible(store: Store, status: Status) -> bool:

@@ -51,7 +51,8 @@ def history(store: Store, reader: User) -> list[Entry]:
     """Newest first."""
     # At the end of a grace period nobody asks any more.
     by_itself = Q(action="store.deleting", actor=None, details__from=Status.CLOSING)
-    events = store.audit_events.filter(~Q(action__in=IMPLIED) | by_itself)[:NEWEST]
+    events = store.audit_events.filter(~Q(action__in=IMPLIED) | by_itself)
+    events = events.select_related("actor")[:NEWEST]
     return [entry(event, reader) for event in events]
 
 
@@ -75,7 +76,9 @@ def who(event: AuditEvent, reader: User) -> str:
         return "Storeyard"
     if event.actor_id == reader.pk:
         return _("You")
-    return _("%(name)s (support)") % {"name": event.actor_name}
+    assert event.actor is not None
+    name = event.actor.get_username()
+    return _("%(name)s (support)") % {"name": name} if event.actor.is_staff else name
 
 
 def readable(action: str) -> str:

@@ -90,4 +90,5 @@ def button(store: Store, found: Diagnosis) -> Action | None:
         action = actions.delete(store)
     else:
         return None
+    action = actions.permitted(action, store)
     return None if action.why_not else action

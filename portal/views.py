@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from portal import listing
-from portal.access import actor_of, own_store, signed_in
+from portal.access import actor_of, signed_in, store_for
 from portal.actions import actions, gone
 from portal.forms import DeleteForm, StoreForm
 from portal.history import history
@@ -33,6 +33,7 @@ from stores.errors import QuotaExceeded, Refused, StaleStore
 from stores.health import looked_at, told
 from stores.lifecycle import GOING, Status
 from stores.models import Store, User
+from stores.permissions import Right
 from stores.plans import PLANS
 
 EARLIER_OPERATIONS = 20
@@ -151,14 +152,14 @@ def why_not_address(address: str, user: User) -> str:
 @require_safe
 @signed_in
 def store_detail(request: HttpRequest, store_id: UUID) -> HttpResponse:
-    store = own_store(request, store_id)
+    store = store_for(request, store_id)
     return render(request, "stores/detail.html", detail(request, store, at_a_glance(store)))
 
 
 @require_safe
 @signed_in
 def store_status(request: HttpRequest, store_id: UUID) -> HttpResponse:
-    store = own_store(request, store_id)
+    store = store_for(request, store_id)
     known = at_a_glance(store)
     if request.GET.get("version") == known["version"]:
         response = HttpResponse(status=204)
@@ -212,14 +213,14 @@ def notice(store: Store, latest: Timeline | None) -> str:
 @require_POST
 @signed_in
 def store_retry(request: HttpRequest, store_id: UUID) -> HttpResponse:
-    store = own_store(request, store_id)
+    store = store_for(request, store_id, Right.RETRY)
     return done(request, store, services.retry_store, _("Trying again, from the first step."))
 
 
 @require_POST
 @signed_in
 def store_refresh(request: HttpRequest, store_id: UUID) -> HttpResponse:
-    store = own_store(request, store_id)
+    store = store_for(request, store_id, Right.REFRESH)
     return done(request, store, services.refresh_store, _("The store is being looked at again."))
 
 
@@ -247,7 +248,7 @@ def refusal_of(verb: Callable[..., None], store: Store, actor: Actor) -> str:
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 def store_delete(request: HttpRequest, store_id: UUID) -> HttpResponse:
-    store = own_store(request, store_id)
+    store = store_for(request, store_id, Right.DELETE)
     if store.status in GOING or store.status == Status.DELETED:
         messages.info(request, _("This store is already %s.") % gone(store))
         return redirect(store)
@@ -272,12 +273,12 @@ def promise_of_deletion(*, at_once: bool) -> str:
 @require_POST
 @signed_in
 def store_delete_now(request: HttpRequest, store_id: UUID) -> HttpResponse:
-    store = own_store(request, store_id)
+    store = store_for(request, store_id, Right.SKIP_GRACE)
     return done(request, store, services.skip_grace, _("The store is being deleted."))
 
 
 @require_POST
 @signed_in
 def store_undo(request: HttpRequest, store_id: UUID) -> HttpResponse:
-    store = own_store(request, store_id)
+    store = store_for(request, store_id, Right.UNDO)
     return done(request, store, services.undo_delete, _("You keep it: the shop is set up again."))

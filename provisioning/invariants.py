@@ -123,7 +123,7 @@ def quotas() -> Iterator[str]:
     held = Count("stores", filter=~Q(stores__slot=None))
     for user in User.objects.annotate(held=held).filter(held__gt=F("max_stores")):
         details = AuditEvent.objects.filter(
-            action="user.set_quota", details__user=user.get_username()
+            action="user.set_quota", details__user=user.pseudonym
         ).values_list("details", flat=True)
         highest = max((max(d["from"], d["to"]) for d in details), default=user.max_stores)
         if user.held > highest:

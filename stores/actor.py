@@ -20,7 +20,13 @@ class Actor:
 
     @property
     def name(self) -> str:
+        """For people to read: never kept, since it may have to be erased."""
         return self.user.get_username() if self.user else "system"
+
+    @property
+    def pseudonym(self) -> str:
+        """What is kept."""
+        return self.user.pseudonym if self.user else "system"
 
 
 SYSTEM = Actor(None, "system")

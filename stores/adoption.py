@@ -86,7 +86,7 @@ def owner_of(remains: Remains, actor: Actor) -> User:
     )
     user.set_unusable_password()
     user.save(force_insert=True)
-    AuditEvent.record("user.adopt", actor=actor, details={"user": user.get_username()})
+    AuditEvent.record("user.adopt", actor=actor, details={"user": user.pseudonym})
     return user
 
 
@@ -161,7 +161,7 @@ def row(remains: Remains, owner: User) -> Store:
 
 def details(store: Store) -> dict[str, str]:
     return {
-        "owner": store.owner.get_username(),
+        "owner": store.owner.pseudonym,
         "address": store.address,
         "namespace": store.namespace,
         "uid": store.namespace_uid,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.conf import settings
@@ -46,21 +47,26 @@ class AuditQuerySet(models.QuerySet["AuditEvent"]):
 
 
 class AuditEvent(models.Model):
-    """One thing that happened. ``action`` is a dotted verb such as ``store.create``."""
+    """One thing that happened. ``action`` is a dotted verb such as ``store.create``.
+
+    Nothing in it names a person: ``actor_name`` is a pseudonym (``User.pseudonym``), and of the
+    network address there is a salted hash, whose clear text is in ``AuditOrigin``. So that both can
+    be erased, and the chain stays whole.
+    """
 
     at = models.DateTimeField()
     action = models.CharField(max_length=40)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
-    # As text too: what was true then stays readable when a name changes.
     actor_name = models.CharField(max_length=150)
     via = models.CharField(max_length=20)
     store = models.ForeignKey(
         "stores.Store", on_delete=models.PROTECT, null=True, related_name="audit_events"
     )
     store_name = models.CharField(max_length=60, blank=True)
-    address = models.CharField("network address", max_length=45, blank=True)
+    # SHA-256, in hex, over the salt and the network address. (Events from before hold the address.)
+    address = models.CharField("network address", max_length=64, blank=True)
     request_id = models.CharField(max_length=36, blank=True)
     details = models.JSONField(default=dict, blank=True)
     previous_hash = models.CharField(max_length=64)
@@ -95,21 +101,25 @@ class AuditEvent(models.Model):
         """Add an event to the chain, in the caller's transaction."""
         with transaction.atomic():
             head = AuditHead.lock()
+            origin = AuditOrigin.of(actor.address) if actor.address else None
             event = cls(
                 at=timezone.now(),
                 action=action,
                 actor=actor.user,
-                actor_name=actor.name,
+                actor_name=actor.pseudonym,
                 via=actor.via,
                 store=store,
                 store_name=store.name if store else "",
-                address=actor.address,
+                address=origin.digest() if origin else "",
                 request_id=actor.request_id,
                 details=details or {},
                 previous_hash=head.hash,
             )
             event.hash = event.digest()
             event.save(force_insert=True)
+            if origin:
+                origin.event = event
+                origin.save(force_insert=True)
             head.hash = event.hash
             head.count += 1
             head.save(update_fields=["hash", "count"])
@@ -134,12 +144,33 @@ class AuditEvent(models.Model):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+class AuditOrigin(models.Model):
+    """Where an event came from. Erased with the account: the event keeps only its hash."""
+
+    event = models.OneToOneField(
+        AuditEvent, on_delete=models.PROTECT, primary_key=True, related_name="origin"
+    )
+    address = models.CharField(max_length=45)
+    salt = models.CharField(max_length=32)
+
+    def __str__(self) -> str:
+        return self.address
+
+    @classmethod
+    def of(cls, address: str) -> AuditOrigin:
+        return cls(address=address, salt=secrets.token_hex(16))
+
+    def digest(self) -> str:
+        return hashlib.sha256(f"{self.salt} {self.address}".encode()).hexdigest()
+
+
 def verify() -> str:
     """An empty text if the chain is whole, else one sentence that names the first broken row."""
     previous, count = GENESIS, 0
     # As of this moment, and without holding up those who write meanwhile.
     head = AuditHead.objects.first() or AuditHead()
-    for event in AuditEvent.objects.order_by("id")[: head.count].iterator(chunk_size=1000):
+    events = AuditEvent.objects.select_related("origin").order_by("id")
+    for event in events[: head.count].iterator(chunk_size=1000):
         if event.previous_hash != previous:
             return (
                 f"Audit event {event.pk} does not follow the one before it: "
@@ -147,6 +178,8 @@ def verify() -> str:
             )
         if event.digest() != event.hash:
             return f"Audit event {event.pk} ({event.action}) was changed after it was written."
+        if (origin := getattr(event, "origin", None)) and origin.digest() != event.address:
+            return f"The network address of audit event {event.pk} ({event.action}) was changed."
         previous, count = event.hash, count + 1
     if (head.hash, head.count) != (previous, count):
         return f"Audit events are missing at the end: {count} are there, {head.count} were written."

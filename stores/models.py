@@ -7,39 +7,29 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser
 from django.db import models, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 from django.urls import reverse
 
 from stores import messages, names
 from stores.actor import Actor
-from stores.audit import AuditEvent, AuditHead
+from stores.audit import AuditEvent, AuditHead, AuditOrigin
 from stores.errors import IllegalTransition, StaleStore
+from stores.inquiry import Inquiry
+from stores.letters import Letter
 from stores.lifecycle import OBSERVED, SETTLED, STARTING, TRANSITIONS, Health, Status
 from stores.messages import Message
+from stores.people import User
+from stores.permissions import Standing
 from stores.plans import DEFAULT_PLAN, PLANS
 from stores.platform import Heartbeat, Pause, Snapshot
+from stores.sharing import Consent, Handover, Share
 
 __all__ = [
-    "AuditEvent", "AuditHead", "Heartbeat", "Operation", "OperationStep", "Pause", "Snapshot",
-    "Store", "User",
+    "AuditEvent", "AuditHead", "AuditOrigin", "Consent", "Handover", "Heartbeat", "Inquiry", "Letter",
+    "Operation", "OperationStep", "Pause", "Share", "Snapshot", "Store", "User",
 ]  # fmt: skip
-
-
-class User(AbstractUser):
-    """A merchant or a member of the support team."""
-
-    # What the cluster's annotations name: stays when e-mail and name change.
-    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    max_stores = models.PositiveSmallIntegerField(
-        "maximum of stores", default=3, help_text="0 means: may not create stores."
-    )
-
-    @property
-    def stores_used(self) -> int:
-        return self.stores.counted().count()
 
 
 STANDS_STILL_SECONDS = 120
@@ -47,7 +37,30 @@ STANDS_STILL_SECONDS = 120
 
 class StoreQuerySet(models.QuerySet["Store"]):
     def visible_to(self, user: Any) -> StoreQuerySet:
-        return self.filter(owner=user)
+        """Those on this person's list: their own, and those shared with them (``share_role``)."""
+        role = Share.objects.filter(store=OuterRef("pk"), user=user).values("role")
+        found = self.annotate(share_role=Subquery(role))
+        return found.filter(Q(owner=user) | Q(share_role__isnull=False))
+
+    def open_to(self, user: Any) -> StoreQuerySet:
+        """Those whose pages this person may open: for support, those they have consent for too."""
+        if not user.is_staff:
+            return self.visible_to(user)
+        role = Share.objects.filter(store=OuterRef("pk"), user=user).values("role")
+        consent = Consent.objects.in_force().filter(store=OuterRef("pk"))
+        found = self.annotate(share_role=Subquery(role), has_consent=Exists(consent))
+        return found.filter(Q(owner=user) | Q(share_role__isnull=False) | Q(has_consent=True))
+
+    def find(self, pk: uuid.UUID, user: Any) -> Store | None:
+        """The store with ``standing``, where this person stands to it; None for a stranger."""
+        store = self.open_to(user).filter(pk=pk).first()
+        if store is None:
+            return None
+        if store.owner_id == user.pk:
+            store.standing = Standing.OWNER
+        else:
+            store.standing = Standing(store.share_role or Standing.SUPPORT)  # type: ignore[attr-defined]
+        return store
 
     def existing(self) -> StoreQuerySet:
         """Those of which something may still be there."""
@@ -147,6 +160,11 @@ class Store(models.Model):
     # When a pass last found everything as it should be, Secrets included.
     verified_at = models.DateTimeField(null=True, editable=False)
 
+    # What it uses of its quota, as last seen: {resource: {"used": "1", "hard": "4"}}.
+    usage = models.JSONField(default=dict, blank=True, editable=False)
+    # The last change of health that its people were written to about.
+    mailed_health = models.CharField(max_length=10, blank=True, editable=False)
+
     # Who works on it (provisioning/lease.py)
     rings = models.PositiveIntegerField(default=0, editable=False)
     lease_owner = models.CharField(max_length=64, blank=True, editable=False)
@@ -158,6 +176,9 @@ class Store(models.Model):
     # Since when it waits for something that is not the store's fault (the cluster, a pause): the
     # deadline's clock stands still meanwhile.
     outage_since = models.DateTimeField(null=True, editable=False)
+
+    # Where the person who asked for it stands to it: set by StoreQuerySet.find.
+    standing: Standing | None = None
 
     objects = StoreQuerySet.as_manager()
 

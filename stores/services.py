@@ -80,7 +80,7 @@ def create_store(
             store,
             Operation.Kind.CREATE,
             actor,
-            {"address": address, "plan": plan, "engine": engine, "owner": owner.get_username()},
+            {"address": address, "plan": plan, "engine": engine, "owner": owner.pseudonym},
         )
     return store
 
@@ -252,7 +252,7 @@ def set_quota(user: User, max_stores: int, *, actor: Actor) -> None:
         AuditEvent.record(
             "user.set_quota",
             actor=actor,
-            details={"user": user.get_username(), "from": user.max_stores, "to": max_stores},
+            details={"user": user.pseudonym, "from": user.max_stores, "to": max_stores},
         )
         User.objects.filter(pk=user.pk).update(max_stores=max_stores)
 

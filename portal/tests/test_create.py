@@ -25,7 +25,7 @@ def test_a_store_is_made_and_shown(at_alice, alice):
     )  # fmt: skip
     assert "is on its way" in response.content.decode()
     event = AuditEvent.objects.get(action="store.ask_create")
-    assert (event.via, event.address) == ("portal", "127.0.0.1") and event.request_id
+    assert (event.via, event.origin.address) == ("portal", "127.0.0.1") and event.request_id
 
 
 def test_without_an_address_it_is_made_from_the_name(at_alice):

@@ -220,7 +220,7 @@ def test_retry_and_refresh_do_what_they_say(at_alice, make_store):
         store.refresh_from_db()
         assert store.status == becomes
         event = store.audit_events.get(action__in=["store.ask_retry", "store.ask_refresh"])
-        assert event.via == "portal" and event.address == "127.0.0.1" and event.request_id
+        assert event.via == "portal" and event.origin.address == "127.0.0.1" and event.request_id
 
 
 def test_what_is_not_possible_now_is_refused_in_words(at_alice, make_store):

@@ -21,6 +21,8 @@ from stores.admin.acting import staff
 from stores.audit import AuditEvent
 from stores.models import User
 
+PERSONAL = ("username", "email", "first_name", "last_name")
+
 
 class UserForm(UserChangeForm):  # type: ignore[type-arg]
     before: dict[str, Any]
@@ -29,10 +31,11 @@ class UserForm(UserChangeForm):  # type: ignore[type-arg]
         """What the database holds, now that nobody else can change it."""
         self.before = {name: self.kept(user, name) for name in self.changed_data}
 
-    def differences(self, user: User) -> dict[str, dict[str, Any]]:
+    def differences(self, user: User) -> dict[str, Any]:
+        """What is another now. Of what names the person only that it is: the trail is for ever."""
         now = {name: self.kept(user, name) for name in self.before}
         return {
-            name: {"from": before, "to": now[name]}
+            name: "changed" if name in PERSONAL else {"from": before, "to": now[name]}
             for name, before in self.before.items()
             if before != now[name]
         }
@@ -59,7 +62,7 @@ def password_audited(request: HttpRequest, pk: int) -> Iterator[None]:
         yield
         user = User.objects.get(pk=pk)
         if user.password != before:
-            details = {"user": user.get_username(), "usable": user.has_usable_password()}
+            details = {"user": user.pseudonym, "usable": user.has_usable_password()}
             AuditEvent.record("user.set_password", actor=staff(request), details=details)
 
 
@@ -126,13 +129,13 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         """Save groups and rights, and write down what the whole form did: nothing comes after."""
         super().save_related(request, form, formsets, change)
         if not change:
-            details = {"user": form.instance.get_username()}
+            details = {"user": form.instance.pseudonym}
             AuditEvent.record("user.add", actor=staff(request), details=details)
             return
         changed = form.differences(User.objects.get(pk=form.instance.pk))
         changed.pop("max_stores", None)  # the service has written that
         if changed:
-            details = {"user": str(form.initial["username"]), "changed": changed}
+            details = {"user": form.instance.pseudonym, "changed": changed}
             AuditEvent.record("user.change", actor=staff(request), details=details)
 
 

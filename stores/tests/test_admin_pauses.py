@@ -26,7 +26,7 @@ def at_carol(client, carol):
     return client
 
 
-def test_adding_one_pauses_and_deleting_it_resumes(at_carol):
+def test_adding_one_pauses_and_deleting_it_resumes(at_carol, carol):
     at_carol.post(reverse(ADD), {"reason": "  We move\nthe cluster. "})
     assert (pause := Pause.current()) and pause.reason == "We move the cluster."
     assert pause.actor_name == "carol"
@@ -34,7 +34,7 @@ def test_adding_one_pauses_and_deleting_it_resumes(at_carol):
     assert Pause.current() is None
     events = AuditEvent.objects.order_by("id").values_list("action", "via", "actor_name")
     assert list(events) == [
-        ("platform.pause", "admin", "carol"), ("platform.resume", "admin", "carol"),
+        ("platform.pause", "admin", carol.pseudonym), ("platform.resume", "admin", carol.pseudonym),
     ]  # fmt: skip
 
 

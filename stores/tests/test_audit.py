@@ -4,7 +4,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from stores import audit
-from stores.actor import SYSTEM
+from stores.actor import SYSTEM, Actor
 from stores.models import AuditEvent
 from stores.services import create_store
 from stores.tests.test_services import in_parallel
@@ -105,3 +105,25 @@ def test_writers_at_the_same_moment_still_make_one_chain():
     assert outcomes == [None] * 8
     assert AuditEvent.objects.count() == 40
     assert audit.verify() == ""
+
+
+@pytest.mark.django_db
+def test_a_changed_network_address_is_named():
+    event = AuditEvent.record("test.0", actor=Actor(None, "test", address="192.0.2.7"))
+    assert audit.verify() == ""
+    tamper("UPDATE stores_auditorigin SET address = '192.0.2.8' WHERE event_id = %s", event.pk)
+    assert audit.verify() == f"The network address of audit event {event.pk} (test.0) was changed."
+
+
+@pytest.mark.django_db
+def test_without_its_network_addresses_the_chain_is_whole():
+    event = AuditEvent.record("test.0", actor=Actor(None, "test", address="192.0.2.7"))
+    assert "192.0.2.7" not in str(AuditEvent.objects.values().get())
+    event.origin.delete()
+    assert audit.verify() == ""
+
+
+def test_an_event_names_nobody(alice, as_alice):
+    create_store(actor=as_alice, owner=alice, name="Anna's Ceramics")
+    for kept in AuditEvent.objects.values():
+        assert "alice" not in str(kept)

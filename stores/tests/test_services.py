@@ -166,7 +166,7 @@ def test_a_quota_is_changed_with_an_audit_event_and_within_bounds(alice, as_caro
     alice.refresh_from_db()
     assert alice.max_stores == 7
     event = AuditEvent.objects.get(action="user.set_quota")
-    assert event.details == {"user": "alice", "from": 3, "to": 7}
+    assert event.details == {"user": alice.pseudonym, "from": 3, "to": 7}
     for wrong in (-1, 1001):
         with pytest.raises(Refused, match="between 0 and 1000"):
             set_quota(alice, wrong, actor=as_carol)
