@@ -6,7 +6,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
-from portal import errors, views
+from portal import errors, store_page, views
 from portal.forms import LoginForm
 
 HOME = require_safe(RedirectView.as_view(pattern_name="store-list"))
@@ -21,13 +21,15 @@ urlpatterns = [
     path("stores/rows/", views.store_rows, name="store-rows"),
     path("stores/new/", views.store_create, name="store-create"),
     path("stores/new/address/", views.address_check, name="address-check"),
-    path("stores/<uuid:store_id>/", views.store_detail, name="store-detail"),
-    path("stores/<uuid:store_id>/status/", views.store_status, name="store-status"),
-    path("stores/<uuid:store_id>/retry/", views.store_retry, name="store-retry"),
-    path("stores/<uuid:store_id>/refresh/", views.store_refresh, name="store-refresh"),
-    path("stores/<uuid:store_id>/delete/", views.store_delete, name="store-delete"),
-    path("stores/<uuid:store_id>/delete/now/", views.store_delete_now, name="store-delete-now"),
-    path("stores/<uuid:store_id>/undo/", views.store_undo, name="store-undo"),
+    path("stores/<uuid:store_id>/", store_page.store_detail, name="store-detail"),
+    path("stores/<uuid:store_id>/status/", store_page.store_status, name="store-status"),
+    path("stores/<uuid:store_id>/retry/", store_page.store_retry, name="store-retry"),
+    path("stores/<uuid:store_id>/refresh/", store_page.store_refresh, name="store-refresh"),
+    path("stores/<uuid:store_id>/delete/", store_page.store_delete, name="store-delete"),
+    path(
+        "stores/<uuid:store_id>/delete/now/", store_page.store_delete_now, name="store-delete-now"
+    ),
+    path("stores/<uuid:store_id>/undo/", store_page.store_undo, name="store-undo"),
     path("admin/", admin.site.urls),
 ]
 

@@ -92,7 +92,7 @@ def test_errors_carry_the_same_headers(alice, store, monkeypatch):
     assert bad_host.status_code == 400
     # Refused before most of the middleware; this one comes first.
     assert "frame-ancestors 'none'" in bad_host["Content-Security-Policy"]
-    monkeypatch.setattr("portal.views.history", lambda *_: 1 / 0)
+    monkeypatch.setattr("portal.store_page.history", lambda *_: 1 / 0)
     broken = client.get(store.get_absolute_url())
     assert broken.status_code == 500
     check(broken)

@@ -437,7 +437,7 @@ def test_a_fault_of_ours_gives_a_reference_and_no_details(alice, store, monkeypa
     def broken(*args, **kwargs):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("portal.views.history", broken)
+    monkeypatch.setattr("portal.store_page.history", broken)
     response = client.get(store.get_absolute_url())
     assert response.status_code == 500
     page = response.content.decode()

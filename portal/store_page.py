@@ -1,0 +1,174 @@
+"""The page of one store: what it shows, and what can be asked for there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from portal.access import actor_of, signed_in, store_for
+from portal.actions import actions, gone
+from portal.forms import DeleteForm
+from portal.history import history
+from portal.receipt import receipt
+from portal.remedy import remedy
+from portal.templatetags.storeyard import length_in_words
+from portal.timeline import Timeline, timeline
+from portal.troubles import troubles
+from portal.versions import version
+from portal.waiting import waiting
+from stores import services
+from stores.actor import Actor
+from stores.errors import Refused, StaleStore
+from stores.health import looked_at, told
+from stores.lifecycle import GOING, Status
+from stores.models import Store
+from stores.permissions import Right
+from stores.plans import PLANS
+
+EARLIER_OPERATIONS = 20
+# As troubles of the platform, or in a part of the page that is theirs.
+SAID_ABOVE = ("paused", "cluster-unavailable", "cluster-busy", "closing")
+
+
+@require_safe
+@signed_in
+def store_detail(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = store_for(request, store_id)
+    return render(request, "stores/detail.html", detail(request, store, at_a_glance(store)))
+
+
+@require_safe
+@signed_in
+def store_status(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = store_for(request, store_id)
+    known = at_a_glance(store)
+    if request.GET.get("version") == known["version"]:
+        response = HttpResponse(status=204)
+    else:
+        response = render(request, "stores/_store.html", detail(request, store, known))
+    # Nothing else may be new, and yet it was looked at again.
+    if known["told"] and known["told"].seen_at:
+        response["X-Seen-At"] = known["told"].seen_at.isoformat(timespec="seconds")
+    return response
+
+
+def at_a_glance(store: Store) -> dict[str, Any]:
+    """What an open page asks for again and again. Read before the rest: what changes in between is
+    then shown the next time, not never."""
+    health, shown = told(store, looked_at()), troubles()
+    place = waiting([store]).get(store.pk, "")
+    return {
+        "told": health,
+        "troubles": shown,
+        "place": place,
+        # Health turns unknown by itself: no revision tells of it.
+        "version": version(store.revision, health and health.health, shown, place),
+    }
+
+
+def detail(request: HttpRequest, store: Store, known: dict[str, Any]) -> dict[str, Any]:
+    operations = store.operations.select_related("actor").prefetch_related("steps")
+    timelines = [timeline(operation) for operation in operations[: EARLIER_OPERATIONS + 1]]
+    latest = timelines[0] if timelines else None
+    return {
+        "store": store,
+        **known,
+        "latest": latest,
+        "remedy": remedy(store, latest),
+        "notice": notice(store, latest),
+        "receipt": receipt(latest),
+        "earlier": timelines[1:],
+        "actions": actions(store),
+        "history": history(store, request.user),
+        "plan": PLANS[store.plan],
+    }
+
+
+def notice(store: Store, latest: Timeline | None) -> str:
+    """What the store waits for, unless that is said elsewhere on the page."""
+    if store.message.get("code") in SAID_ABOVE or (latest and latest.says_it):
+        return ""
+    return store.sentence
+
+
+@require_POST
+@signed_in
+def store_retry(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = store_for(request, store_id, Right.RETRY)
+    return done(request, store, services.retry_store, _("Trying again, from the first step."))
+
+
+@require_POST
+@signed_in
+def store_refresh(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = store_for(request, store_id, Right.REFRESH)
+    return done(request, store, services.refresh_store, _("The store is being looked at again."))
+
+
+def done(
+    request: HttpRequest, store: Store, verb: Callable[..., None], success: str
+) -> HttpResponse:
+    """Do it, and say on the store's page what came of it."""
+    if refusal := refusal_of(verb, store, actor_of(request)):
+        messages.error(request, refusal)
+    else:
+        messages.success(request, success)
+    return redirect("store-detail", store.pk)
+
+
+def refusal_of(verb: Callable[..., None], store: Store, actor: Actor) -> str:
+    try:
+        verb(store, actor=actor)
+    except Refused as refused:
+        return str(refused)
+    except StaleStore:
+        return _("The store changed at the same moment. Look at it again, then decide.")
+    return ""
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def store_delete(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = store_for(request, store_id, Right.DELETE)
+    if store.status in GOING or store.status == Status.DELETED:
+        messages.info(request, _("This store is already %s.") % gone(store))
+        return redirect(store)
+    form = DeleteForm(store, request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        verb = partial(services.delete_store, now=form.cleaned_data["at_once"])
+        return done(request, store, verb, promise_of_deletion(at_once=form.goes_at_once))
+    return render(
+        request,
+        "stores/delete.html",
+        {"store": store, "form": form, "hold_days": settings.ADDRESS_HOLD_DAYS},
+    )
+
+
+def promise_of_deletion(*, at_once: bool) -> str:
+    if at_once:
+        return _("The store is being deleted.")
+    grace = length_in_words(settings.GRACE_SECONDS)
+    return _("The shop is being closed. For %s you can have it back.") % grace
+
+
+@require_POST
+@signed_in
+def store_delete_now(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = store_for(request, store_id, Right.SKIP_GRACE)
+    return done(request, store, services.skip_grace, _("The store is being deleted."))
+
+
+@require_POST
+@signed_in
+def store_undo(request: HttpRequest, store_id: UUID) -> HttpResponse:
+    store = store_for(request, store_id, Right.UNDO)
+    return done(request, store, services.undo_delete, _("You keep it: the shop is set up again."))
