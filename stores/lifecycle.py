@@ -4,26 +4,27 @@ Beside it stands health: what the cluster says about a store that has been ready
 """
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Status(models.TextChoices):
-    REQUESTED = "requested", "Requested"
-    PROVISIONING = "provisioning", "Provisioning"
-    READY = "ready", "Ready"
-    UPDATING = "updating", "Updating"
-    FAILED = "failed", "Failed"
-    CLOSING = "closing", "Closing"
-    DELETING = "deleting", "Deleting"
-    DELETED = "deleted", "Deleted"
+    REQUESTED = "requested", _("Requested")
+    PROVISIONING = "provisioning", _("Provisioning")
+    READY = "ready", _("Ready")
+    UPDATING = "updating", _("Updating")
+    FAILED = "failed", _("Failed")
+    CLOSING = "closing", _("Closing")
+    DELETING = "deleting", _("Deleting")
+    DELETED = "deleted", _("Deleted")
 
 
 class Health(models.TextChoices):
-    HEALTHY = "healthy", "Healthy"
-    DEGRADED = "degraded", "Degraded"
+    HEALTHY = "healthy", _("Healthy")
+    DEGRADED = "degraded", _("Degraded")
     # Its namespace or its data is gone: never rebuilt as an empty shop.
-    LOST = "lost", "Lost"
+    LOST = "lost", _("Lost")
     # Nobody has looked for too long.
-    UNKNOWN = "unknown", "Unknown"
+    UNKNOWN = "unknown", _("Unknown")
 
 
 GOING = frozenset({Status.CLOSING, Status.DELETING})

@@ -11,6 +11,7 @@ from django.db import models, transaction
 from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from stores import messages, names
 from stores.actor import Actor
@@ -262,9 +263,8 @@ class Store(models.Model):
         Raises IllegalTransition (no such arrow) or StaleStore (somebody was faster).
         """
         if status not in TRANSITIONS[Status(self.status)]:
-            raise IllegalTransition(
-                f"The store is {self.get_status_display().lower()}: that is not possible now."
-            )
+            said = _("The store is %s: that is not possible now.")
+            raise IllegalTransition(said % self.get_status_display().lower())
         came_from = self.status
         with transaction.atomic():
             here = Store.objects.filter(pk=self.pk, status=came_from)
@@ -301,17 +301,17 @@ class Operation(models.Model):
     """One request to change a store: what people see as a heading of the timeline."""
 
     class Kind(models.TextChoices):
-        CREATE = "create", "Create"
-        RETRY = "retry", "Retry"
-        REFRESH = "refresh", "Refresh"
-        REPAIR = "repair", "Repair"
-        DELETE = "delete", "Delete"
-        UNDO = "undo", "Undo"
+        CREATE = "create", _("Create")
+        RETRY = "retry", _("Retry")
+        REFRESH = "refresh", _("Refresh")
+        REPAIR = "repair", _("Repair")
+        DELETE = "delete", _("Delete")
+        UNDO = "undo", _("Undo")
 
     class Outcome(models.TextChoices):
-        SUCCEEDED = "succeeded", "Succeeded"
-        FAILED = "failed", "Failed"
-        SUPERSEDED = "superseded", "Superseded"
+        SUCCEEDED = "succeeded", _("Succeeded")
+        FAILED = "failed", _("Failed")
+        SUPERSEDED = "superseded", _("Superseded")
 
     store = models.ForeignKey(Store, on_delete=models.PROTECT, related_name="operations")
     kind = models.CharField(max_length=10, choices=Kind.choices)
@@ -354,11 +354,11 @@ class OperationStep(models.Model):
     """One step of one operation, however many passes it took."""
 
     class Outcome(models.TextChoices):
-        RUNNING = "running", "Running"
-        WAITING = "waiting", "Waiting"
-        DONE = "done", "Done"
-        SKIPPED = "skipped", "Skipped"
-        FAILED = "failed", "Failed"
+        RUNNING = "running", _("Running")
+        WAITING = "waiting", _("Waiting")
+        DONE = "done", _("Done")
+        SKIPPED = "skipped", _("Skipped")
+        FAILED = "failed", _("Failed")
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="steps")
     name = models.CharField(max_length=40)
@@ -380,7 +380,7 @@ class OperationStep(models.Model):
 
     @property
     def title(self) -> str:
-        return self.name.replace("_", " ").capitalize()
+        return str(_(self.name.replace("_", " ").capitalize()))
 
     @property
     def sentence(self) -> str:

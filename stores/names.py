@@ -9,7 +9,9 @@ import re
 import unicodedata
 from uuid import UUID
 
-from django.utils.text import slugify
+from django.utils.text import format_lazy, slugify
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from stores.errors import Refused
 
@@ -18,9 +20,13 @@ ADDRESS_MIN = 3
 # "store-" + address + "-" + 6 hex digits: 53 characters, the length limit of a Helm release,
 # below the 63 of a DNS label.
 ADDRESS_MAX = 40
-ADDRESS_RULE = (
-    f"{ADDRESS_MIN} to {ADDRESS_MAX} characters: lower-case letters a–z, digits and single hyphens, "
-    "beginning and ending with a letter or digit."
+ADDRESS_RULE = format_lazy(
+    gettext_lazy(
+        "{least} to {most} characters: lower-case letters a–z, digits and single hyphens, beginning "
+        "and ending with a letter or digit."
+    ),
+    least=ADDRESS_MIN,
+    most=ADDRESS_MAX,
 )
 # Latin letters that do not come apart into a plain one and a mark.
 PLAIN_LETTERS = str.maketrans(
@@ -45,47 +51,48 @@ def clean_name(text: str) -> str:
     # Looked at before trimming: str.strip() would quietly take a newline off the end.
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in text):
         raise Refused(
-            "The name may not contain line breaks or control characters. Write it on one line.",
+            _("The name may not contain line breaks or control characters. Write it on one line."),
             field="name",
         )
     name = text.strip()
     if not name:
         raise Refused(
-            "The store needs a name. Type one, for example “Anna’s Ceramics”.", field="name"
+            _("The store needs a name. Type one, for example “Anna’s Ceramics”."), field="name"
         )
     if len(name) > NAME_MAX:
-        raise Refused(
-            f"The name has {len(name)} characters; at most {NAME_MAX} are possible. Shorten it.",
-            field="name",
-        )
+        said = _("The name has %(there)s characters; at most %(most)s are possible. Shorten it.")
+        raise Refused(said % {"there": len(name), "most": NAME_MAX}, field="name")
     return name
 
 
 def clean_address(text: str) -> str:
     """The address exactly as typed, if it follows the rule; never a corrected one."""
     if not text:
-        raise Refused(f"The store needs an address: {ADDRESS_RULE}", field="address")
+        said = _("The store needs an address: %(rule)s")
+        raise Refused(said % {"rule": ADDRESS_RULE}, field="address")
     if len(text) < ADDRESS_MIN:
-        raise Refused(f"“{text}” is too short for an address: {ADDRESS_RULE}", field="address")
+        said = _("“%(text)s” is too short for an address: %(rule)s")
+        raise Refused(said % {"text": text, "rule": ADDRESS_RULE}, field="address")
     if len(text) > ADDRESS_MAX:
-        raise Refused(
-            f"The address has {len(text)} characters; at most {ADDRESS_MAX} are possible. Shorten it.",
-            field="address",
-        )
+        said = _("The address has %(there)s characters; at most %(most)s are possible. Shorten it.")
+        raise Refused(said % {"there": len(text), "most": ADDRESS_MAX}, field="address")
     if text.startswith("xn--") or "--" in text:
         raise Refused(
-            "The address may not contain two hyphens in a row (nor begin with “xn--”): "
-            "such addresses can imitate others. Use single hyphens.",
+            _(
+                "The address may not contain two hyphens in a row (nor begin with “xn--”): "
+                "such addresses can imitate others. Use single hyphens."
+            ),
             field="address",
         )
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", text):
-        raise Refused(
-            f"“{text}” cannot be an address: {ADDRESS_RULE}"
-            + (f" For example: “{suggestion}”." if (suggestion := suggest_address(text)) else ""),
-            field="address",
-        )
+        said = _("“%(text)s” cannot be an address: %(rule)s")
+        if suggestion := suggest_address(text):
+            said = _("“%(text)s” cannot be an address: %(rule)s For example: “%(example)s”.")
+        told = {"text": text, "rule": ADDRESS_RULE, "example": suggestion}
+        raise Refused(said % told, field="address")
     if text in RESERVED or text.startswith(("kube-", "openshift-")):
-        raise Refused(f"“{text}” is reserved. Choose another address.", field="address")
+        said = _("“%(text)s” is reserved. Choose another address.")
+        raise Refused(said % {"text": text}, field="address")
     return text
 
 

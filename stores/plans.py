@@ -1,6 +1,10 @@
 """What each plan gets: the only place with guardrail sizes."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from stores.errors import Refused
 
@@ -10,8 +14,9 @@ class Plan:
     """Sizes in Kubernetes quantities; the quota counts everything in the store's namespace."""
 
     code: str
-    name: str
-    summary: str
+    # Translated when they are shown.
+    name: Any
+    summary: Any
     requests_cpu: str
     requests_memory: str
     limits_cpu: str
@@ -29,8 +34,8 @@ PLANS: dict[str, Plan] = {
     for plan in (
         Plan(
             "small",
-            "Small",
-            "For a first shop: 2 CPU, 4 GiB of memory, 20 GiB of disk.",
+            gettext_lazy("Small"),
+            gettext_lazy("For a first shop: 2 CPU, 4 GiB of memory, 20 GiB of disk."),
             requests_cpu="2",
             requests_memory="2Gi",
             limits_cpu="4",
@@ -44,8 +49,8 @@ PLANS: dict[str, Plan] = {
         ),
         Plan(
             "standard",
-            "Standard",
-            "For most shops: 4 CPU, 8 GiB of memory, 50 GiB of disk.",
+            gettext_lazy("Standard"),
+            gettext_lazy("For most shops: 4 CPU, 8 GiB of memory, 50 GiB of disk."),
             requests_cpu="4",
             requests_memory="4Gi",
             limits_cpu="8",
@@ -57,8 +62,8 @@ PLANS: dict[str, Plan] = {
         ),
         Plan(
             "large",
-            "Large",
-            "For a busy shop: 8 CPU, 16 GiB of memory, 200 GiB of disk.",
+            gettext_lazy("Large"),
+            gettext_lazy("For a busy shop: 8 CPU, 16 GiB of memory, 200 GiB of disk."),
             requests_cpu="8",
             requests_memory="8Gi",
             limits_cpu="16",
@@ -77,5 +82,6 @@ DEFAULT_PLAN = "standard"
 def clean_plan(code: str) -> str:
     if code not in PLANS:
         known = ", ".join(PLANS)
-        raise Refused(f"There is no plan “{code}”. Choose one of: {known}.", field="plan")
+        said = _("There is no plan “%(code)s”. Choose one of: %(known)s.")
+        raise Refused(said % {"code": code, "known": known}, field="plan")
     return code

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from stores import names, plans, queue
 from stores.actor import SYSTEM, Actor
@@ -88,7 +89,7 @@ def create_store(
 def retry_store(store: Store, *, actor: Actor) -> None:
     """Try a failed store again, from the first step, with a fresh deadline."""
     store.refresh_from_db()
-    require(store, Status.REQUESTED, "Only a failed store can be retried")
+    require(store, Status.REQUESTED, _("Only a failed store can be retried; this one is %s."))
     with transaction.atomic():
         store.move_to(
             Status.REQUESTED,
@@ -105,7 +106,7 @@ def retry_store(store: Store, *, actor: Actor) -> None:
 def refresh_store(store: Store, *, actor: Actor) -> None:
     """Look at a ready store again, put right what differs, and bring it to the current chart."""
     store.refresh_from_db()
-    require(store, Status.UPDATING, "Only a ready store can be refreshed")
+    require(store, Status.UPDATING, _("Only a ready store can be refreshed; this one is %s."))
     with transaction.atomic():
         store.move_to(Status.UPDATING, actor=actor, chart_version="", **AFRESH)
         supersede(store)  # a repair, which this does too
@@ -156,10 +157,10 @@ def skip_grace(store: Store, *, actor: Actor) -> None:
     """Do not wait for the end of the grace period. The deletion's operation goes on."""
     store.refresh_from_db()
     if store.status != Status.CLOSING:
-        raise IllegalTransition(
-            "Only a store that is being closed already can be deleted at once; this one is "
-            f"{store.get_status_display().lower()}."
+        said = _(
+            "Only a store that is being closed already can be deleted at once; this one is %s."
         )
+        raise IllegalTransition(said % store.get_status_display().lower())
     with transaction.atomic():
         store.move_to(Status.DELETING, actor=actor, closes_at=None, **AFRESH)
         AuditEvent.record("store.skip_grace", actor=actor, store=store)
@@ -171,10 +172,8 @@ def undo_delete(store: Store, *, actor: Actor) -> None:
     """Have a store back that is being closed: it is set up again around its data."""
     store.refresh_from_db()
     if store.status != Status.CLOSING:
-        raise IllegalTransition(
-            "Only a store that is being closed can be had back; this one is "
-            f"{store.get_status_display().lower()}."
-        )
+        said = _("Only a store that is being closed can be had back; this one is %s.")
+        raise IllegalTransition(said % store.get_status_display().lower())
     with transaction.atomic():
         # Not a new generation: what runs goes on running.
         store.move_to(Status.REQUESTED, actor=actor, closes_at=None, **AFRESH)
@@ -188,7 +187,7 @@ def release_slot(store: Store, reason: str, *, actor: Actor) -> None:
     store.refresh_from_db()
     if store.status != Status.DELETING or store.slot is None:
         raise IllegalTransition(
-            "Only the place of a store that is being deleted can be released, and only once."
+            _("Only the place of a store that is being deleted can be released, and only once.")
         )
     with transaction.atomic():
         released = Store.objects.filter(
@@ -206,7 +205,7 @@ def pause_provisioning(reason: str, *, actor: Actor) -> Pause:
     """Set up and change no store until it is resumed. Nothing fails meanwhile; deletions go on."""
     reason = clean_reason(reason)
     with transaction.atomic():
-        pause, _ = Pause.objects.update_or_create(
+        pause, _created = Pause.objects.update_or_create(
             pk=1, defaults={"since": Now(), "reason": reason, "actor_name": actor.name}
         )
         AuditEvent.record("platform.pause", actor=actor, details={"reason": reason})
@@ -218,7 +217,7 @@ def resume_provisioning(*, actor: Actor) -> None:
     """Go on, and wake every store that waited."""
     with transaction.atomic():
         if not Pause.objects.filter(pk=1).delete()[0]:
-            raise IllegalTransition("Provisioning is not paused.")
+            raise IllegalTransition(_("Provisioning is not paused."))
         # Rows before the audit head, as in every other transaction: in another order, this one and
         # somebody who moves one of the stores would wait for each other.
         for store_id in Store.objects.under_way().order_by("pk").values_list("pk", flat=True):
@@ -229,22 +228,18 @@ def resume_provisioning(*, actor: Actor) -> None:
 def clean_reason(text: str) -> str:
     reason = " ".join(text.split())
     if not reason:
-        raise Refused("Give a reason: others read it.", field="reason")
+        raise Refused(_("Give a reason: others read it."), field="reason")
     if len(reason) > REASON_MAX:
-        raise Refused(
-            f"The reason has {len(reason)} characters; at most {REASON_MAX} are possible.",
-            field="reason",
-        )
+        said = _("The reason has %(there)s characters; at most %(most)s are possible.")
+        raise Refused(said % {"there": len(reason), "most": REASON_MAX}, field="reason")
     return reason
 
 
 def set_quota(user: User, max_stores: int, *, actor: Actor) -> None:
     """How many stores the user may have. Lowering it below what exists takes nothing away."""
     if not 0 <= max_stores <= MAX_STORES_LIMIT:
-        raise Refused(
-            f"The quota must be between 0 and {MAX_STORES_LIMIT}, not {max_stores}.",
-            field="max_stores",
-        )
+        said = _("The quota must be between 0 and %(most)s, not %(asked)s.")
+        raise Refused(said % {"most": MAX_STORES_LIMIT, "asked": max_stores}, field="max_stores")
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if user.max_stores == max_stores:
@@ -279,41 +274,42 @@ def begin(
 
 def require(store: Store, wanted: Status, rule: str) -> None:
     if wanted not in TRANSITIONS[Status(store.status)]:
-        raise IllegalTransition(f"{rule}; this one is {store.get_status_display().lower()}.")
+        raise IllegalTransition(rule % store.get_status_display().lower())
 
 
 def clean_engine(code: str) -> str:
     if code not in Store.Engine.values:
         known = ", ".join(Store.Engine.values)
-        raise Refused(f"There is no engine “{code}”. Choose one of: {known}.", field="engine")
+        said = _("There is no engine “%(code)s”. Choose one of: %(known)s.")
+        raise Refused(said % {"code": code, "known": known}, field="engine")
     return code
 
 
 def suggested_address(name: str) -> str:
     if address := names.suggest_address(name):
         return address
-    raise Refused(
-        "No address can be made from this name. Choose one: " + names.ADDRESS_RULE, field="address"
-    )
+    said = _("No address can be made from this name. Choose one: %(rule)s")
+    raise Refused(said % {"rule": names.ADDRESS_RULE}, field="address")
 
 
 def free_slot(owner: User) -> int:
     """The lowest free place in the owner's quota. Raises QuotaExceeded."""
     if owner.max_stores == 0:
-        raise QuotaExceeded("Your account may not create stores. Ask support for a quota.")
+        raise QuotaExceeded(_("Your account may not create stores. Ask support for a quota."))
     taken = set(owner.stores.counted().values_list("slot", flat=True))
     if len(taken) >= owner.max_stores:
-        raise QuotaExceeded(
-            f"You have {len(taken)} of {owner.max_stores} stores. "
-            "Delete one you no longer need, or ask support for a larger quota."
+        said = _(
+            "You have %(used)s of %(most)s stores. Delete one you no longer need, or ask support "
+            "for a larger quota."
         )
+        raise QuotaExceeded(said % {"used": len(taken), "most": owner.max_stores})
     return next(slot for slot in range(len(taken) + 1) if slot not in taken)
 
 
 def check_platform_limit() -> None:
     if Store.objects.existing().count() >= settings.MAX_STORES_TOTAL:
         raise QuotaExceeded(
-            "The platform is full at the moment. Try again later, or ask support to make room."
+            _("The platform is full at the moment. Try again later, or ask support to make room.")
         )
 
 
@@ -325,4 +321,5 @@ def check_address_is_free(address: str, owner: User) -> None:
     held = holders.filter(status=Status.DELETED, deleted_at__gt=held_since).exclude(owner=owner)
     # One sentence for both: whose it is, or was, is nobody's business.
     if taken or held.exists():
-        raise Refused(f"The address “{address}” is taken. Choose another one.", field="address")
+        said = _("The address “%s” is taken. Choose another one.")
+        raise Refused(said % address, field="address")

@@ -12,14 +12,15 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 
 class Share(models.Model):
     """A store shared with one person besides its owner."""
 
     class Role(models.TextChoices):
-        VIEWER = "viewer", "Viewer"
-        MANAGER = "manager", "Manager"
+        VIEWER = "viewer", _("Viewer")
+        MANAGER = "manager", _("Manager")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     store = models.ForeignKey("stores.Store", on_delete=models.CASCADE, related_name="shares")
