@@ -147,7 +147,7 @@ def why(pods: list[SeenObject]) -> dict[str, object]:
         return {"since": "", "reason": Message("pod-absent").as_json()}
     since = moment(waiting[0].params["since"])
     return {
-        "since": f" since {since:%H:%M} UTC" if since else "",
+        "since": Message("since-time", {"time": f"{since:%H:%M}"}).as_json() if since else "",
         "reason": waiting[0].as_json(),
     }
 
@@ -169,7 +169,7 @@ def restarts(workload: SeenObject, pod: SeenObject, now: datetime) -> Message | 
         {
             "name": word(workload.name),
             "times": state["restarts"],
-            "span": span(age),
+            "span": span(age).as_json(),
             "reason": state["reason"],
             "exit_code": state["exit_code"],
         },
@@ -194,11 +194,13 @@ def word(name: str) -> str:
     return WORDS.get(name, name)
 
 
-def span(age: timedelta) -> str:
+def span(age: timedelta) -> Message:
     minutes = max(1, round(age.total_seconds() / 60))
     if minutes == 1:
-        return "a minute"
-    return f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours"
+        return Message("span-minute")
+    if minutes < 120:
+        return Message("span-minutes", {"count": minutes})
+    return Message("span-hours", {"count": minutes // 60})
 
 
 def moment(text: str) -> datetime | None:

@@ -6,6 +6,7 @@ Keeping the code means that the words can be bettered, or translated, for events
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext_lazy, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 SENTENCES: dict[str, Any] = {
@@ -271,11 +272,43 @@ SENTENCES: dict[str, Any] = {
     "pod-refused": _("it cannot be started (%(reason)s)"),
     "pod-ended": _("it was ended (%(reason)s)"),
     "pod-node": _("the machine it runs on does not answer"),
+    # Parts of the sentences above
+    "since-time": _(" since %(time)s UTC"),
+    "span-minute": _("a minute"),
+    "span-minutes": _("%(count)s minutes"),
+    "span-hours": _("%(count)s hours"),
     # Outcomes of operations
     "superseded": _("Ended, because the store was asked to do something else."),
     "undone": _("Ended, because the store was wanted back."),
 }
 
+
+# Parameters that are words of ours, not names from the cluster: kept in English, said in the reader's
+# language.
+WORDS: dict[str, Any] = {
+    text: gettext_lazy(text)
+    for text in (
+        gettext_noop("processor time"),
+        gettext_noop("memory"),
+        gettext_noop("disk space"),
+        gettext_noop("temporary disk space"),
+        gettext_noop("running parts"),
+        gettext_noop("disks"),
+        gettext_noop("stored records"),
+        gettext_noop("room"),
+        gettext_noop("The shop"),
+        gettext_noop("The database"),
+        gettext_noop("a part of the shop"),
+        gettext_noop("a part of the store"),
+        gettext_noop("of the shop"),
+        gettext_noop("of the cluster"),
+        gettext_noop("of unknown name"),
+        gettext_noop("something"),
+        gettext_noop("it says nothing"),
+        gettext_noop("it is being emptied"),
+        gettext_noop("its contents are being deleted"),
+    )
+}
 
 # Causes that stop all stores alike: letting others start meanwhile would help nobody.
 STOP_EVERYBODY = (
@@ -297,7 +330,7 @@ class Message:
 
     def filled(self, text: str) -> str:
         return text % {
-            name: str(Message.from_json(value)) if is_message(value) else value
+            name: str(Message.from_json(value)) if is_message(value) else in_words(value)
             for name, value in self.params.items()
         }
 
@@ -327,6 +360,10 @@ class Message:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Message":
         return cls(value["code"], value.get("params", {}))
+
+
+def in_words(value: Any) -> Any:
+    return WORDS.get(value, value) if isinstance(value, str) else value
 
 
 def is_message(value: Any) -> bool:
