@@ -14,7 +14,9 @@ from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django_htmx.http import HttpResponseClientRedirect
 
+from portal import errors
 from stores.actor import Actor
+from stores.errors import TooMany
 from stores.models import Store
 from stores.permissions import Right, may, refusal
 
@@ -22,12 +24,18 @@ View = Callable[..., HttpResponse]
 
 
 def signed_in(view: View) -> View:
-    """Everybody else goes to the login page, and from there back to where they were."""
+    """Everybody else goes to the login page, and from there back to where they were.
+
+    Who does something too often is told when it is possible again (429).
+    """
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.user.is_authenticated:
-            response = view(request, *args, **kwargs)
+            try:
+                response = view(request, *args, **kwargs)
+            except TooMany as refused:
+                response = errors.too_many(request, refused)
             # Nobody keeps a copy: not for the next person at this browser, and a form that was
             # sent must not come back to be sent again.
             add_never_cache_headers(response)

@@ -224,6 +224,19 @@ ADDRESS_HOLD_DAYS = env.int("ADDRESS_HOLD_DAYS", 30)
 PROVISION_SECONDS = env.int("PROVISION_SECONDS", 600)
 # How long a store that is to be deleted can be had back. 0: not at all.
 GRACE_SECONDS = env.int("GRACE_SECONDS", 600)
+# How often one person may do what costs something within an hour, by the audit event that tells of
+# it. The team in the admin and commands are not limited (stores/limits.py).
+HOURLY_LIMITS = {
+    "store.ask_create": env.int("CREATES_PER_HOUR", 20),
+    "store.ask_retry": env.int("RETRIES_PER_HOUR", 30),
+    "store.ask_refresh": env.int("REFRESHES_PER_HOUR", 30),
+    "store.ask_delete": env.int("DELETES_PER_HOUR", 20),
+    "store.reveal": env.int("REVEALS_PER_HOUR", 20),
+    # Each is a letter to somebody.
+    "store.share": env.int("INVITATIONS_PER_HOUR", 20),
+    "store.offer_handover": env.int("HANDOVERS_PER_HOUR", 10),
+    "store.ask_consent": env.int("CONSENT_QUESTIONS_PER_HOUR", 60),
+}
 
 # --- Passes and the queue ----------------------------------------------------------------
 # A pass may run Helm twice (mend, upgrade); twice HELM_SECONDS and its grace < timeout < retry:

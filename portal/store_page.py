@@ -27,7 +27,7 @@ from portal.versions import version
 from portal.waiting import waiting
 from stores import services
 from stores.actor import Actor
-from stores.errors import Refused, StaleStore
+from stores.errors import Refused, StaleStore, TooMany
 from stores.health import looked_at, told
 from stores.lifecycle import GOING, Status
 from stores.models import Store
@@ -128,6 +128,8 @@ def done(
 def refusal_of(verb: Callable[..., None], store: Store, actor: Actor) -> str:
     try:
         verb(store, actor=actor)
+    except TooMany:
+        raise
     except Refused as refused:
         return str(refused)
     except StaleStore:

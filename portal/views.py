@@ -15,7 +15,7 @@ from portal.access import actor_of, signed_in
 from portal.forms import StoreForm
 from provisioning import preflight
 from stores import names, services
-from stores.errors import QuotaExceeded, Refused
+from stores.errors import QuotaExceeded, Refused, TooMany
 from stores.models import Store, User
 from stores.plans import PLANS
 
@@ -74,6 +74,8 @@ def created(request: HttpRequest, form: StoreForm) -> Store | None:
         return services.create_store(
             actor=actor_of(request), owner=request.user, **form.cleaned_data
         )
+    except TooMany:
+        raise
     except Refused as refused:
         form.refuse(refused)
         return None

@@ -76,7 +76,11 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["store", "-id"])]
+        indexes = [
+            models.Index(fields=["store", "-id"]),
+            # How often a person did something lately (stores/limits.py).
+            models.Index(fields=["actor", "action", "at"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} by {self.actor_name}"

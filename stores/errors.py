@@ -16,6 +16,14 @@ class QuotaExceeded(Refused):
     """The owner, or the platform, has no place for another store."""
 
 
+class TooMany(Refused):
+    """This person does it too often; after ``retry_after`` seconds it is possible again."""
+
+    def __init__(self, text: str, *, retry_after: int) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
 class IllegalTransition(Refused):
     """The lifecycle has no such arrow from where the store is."""
 

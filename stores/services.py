@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from stores import names, plans, queue
+from stores import limits, names, plans, queue
 from stores.actor import SYSTEM, Actor
 from stores.audit import AuditEvent, AuditHead
 from stores.errors import IllegalTransition, QuotaExceeded, Refused, StaleStore
@@ -268,6 +268,7 @@ def begin(
 ) -> None:
     Operation.objects.create(store=store, kind=kind, actor=actor.user, **fields)
     AuditEvent.record(f"store.ask_{kind}", actor=actor, store=store, details=details)
+    limits.keep(f"store.ask_{kind}", actor)
     queue.ring(store.pk)
     store.refresh_from_db()
 

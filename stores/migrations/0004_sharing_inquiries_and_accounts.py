@@ -150,4 +150,8 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('store', 'email'), name='one_share_per_address'), models.UniqueConstraint(fields=('store', 'user'), name='one_share_per_person'), models.CheckConstraint(condition=models.Q(models.Q(('accepted_at', None), ('user', None)), models.Q(('accepted_at__isnull', False), ('user__isnull', False)), _connector='OR'), name='a_share_is_accepted_by_somebody')],
             },
         ),
+        migrations.AddIndex(
+            model_name='auditevent',
+            index=models.Index(fields=['actor', 'action', 'at'], name='stores_audi_actor_i_c87a0e_idx'),
+        ),
     ]
