@@ -8,7 +8,11 @@ from stores.actor import Actor
 from stores.models import User
 from stores.tests.people import PASSWORD
 
-pytest_plugins = ["portal.tests.counting", "provisioning.tests.cluster_fixtures"]
+pytest_plugins = [
+    "portal.tests.counting",
+    "portal.tests.browser_fixtures",
+    "provisioning.tests.cluster_fixtures",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,48 @@
+"""The main path without JavaScript: plain forms and links are enough."""
+
+from __future__ import annotations
+
+import pytest
+
+from portal.tests.browser_kit import at_browser, create, delete, log_in, reload_until, status
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def test_a_store_comes_and_goes_without_javascript(platform, chromium):
+    dora = platform.person("dora")
+    with at_browser(chromium, platform, java_script_enabled=False) as page:
+        log_in(page, dora.name)
+        create(page, "Dora’s Books", "doras-books")
+        if status(page) != "Ready":
+            assert page.get_by_role("link", name="look again").count() == 1
+        reload_until(page, "Ready")
+        page.get_by_role("button", name="Refresh").click()
+        page.get_by_text("The store is being looked at again.").wait_for()
+        reload_until(page, "Ready")
+        delete(page, "wrong")
+        page.get_by_text("That is not this store's name").wait_for()
+        page.get_by_label("To confirm").fill("doras-books")
+        page.get_by_label("Delete at once").check()
+        page.get_by_role("button", name="Delete this store").click()
+        page.get_by_text("The store is being deleted.").wait_for()
+        reload_until(page, "Deleted")
+        page.get_by_role("button", name="Log out").click()
+        page.get_by_role("heading", name="Welcome back").wait_for()
+
+
+def test_a_deletion_is_undone_then_hurried_and_proven_without_javascript(simulated, chromium):
+    person = simulated.person("dora")
+    with at_browser(chromium, simulated, person, java_script_enabled=False) as page:
+        create(page, "Ida’s Rings", "idas-rings")
+        reload_until(page, "Ready")
+        delete(page, "idas-rings", at_once=False)
+        assert status(page) == "Closing"
+        assert page.locator("time[data-until]").inner_text().startswith("9 min ")
+        page.get_by_role("button", name="Keep the store").click()
+        reload_until(page, "Ready")
+        delete(page, "idas-rings", at_once=False)
+        page.get_by_role("button", name="Delete now").click()
+        reload_until(page, "Deleted")
+        assert page.get_by_role("heading", name="Receipt of the deletion").count() == 1
+        assert page.get_by_role("button", name="Print").count() == 0
