@@ -1,4 +1,5 @@
 """Writes down what the cluster says about stores: the row at once, the history when it has held.
+Beside their health also what they use of their quota.
 
 Every write asks for the state that was judged, so that of two who look at the same time neither
 takes the other's word back.
@@ -6,6 +7,7 @@ takes the other's word back.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
@@ -16,7 +18,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from provisioning import health
+from provisioning import health, manifests
 from provisioning.cluster import seen
 from provisioning.cluster.base import Cluster, SeenNamespace, SeenObject
 from provisioning.health import Known, Verdict
@@ -28,30 +30,33 @@ from stores.messages import Message
 from stores.models import Store, StoreQuerySet
 
 log = logging.getLogger(__name__)
-# What anybody's health depends on.
-KINDS = frozenset(("Namespace", "Deployment", "StatefulSet", "Pod", "PersistentVolumeClaim"))
+# What anybody's health depends on, and where the cluster counts what a store uses.
+KINDS = frozenset(
+    ("Namespace", "Deployment", "StatefulSet", "Pod", "PersistentVolumeClaim", "ResourceQuota")
+)
 BATCH = 500
 # The database is away: the next store would only wait as long for it.
 AWAY = (OperationalError, InterfaceError)
 FIELDS = (
-    "pk", "status", "message", "namespace", "namespace_uid", "volumes", "health",
-    "health_message", "health_told",
+    "pk", "status", "message", "namespace", "namespace_uid", "volumes", "ready_at", "health",
+    "health_message", "health_told", "usage",
 )  # fmt: skip
 
 
 def observe(
     picture: Picture, cluster: Cluster, namespaces: Collection[str] | None = None
 ) -> list[Store]:
-    """Judge the stores in these namespaces (all, if None); returns those whose row changed.
+    """Judge the stores in these namespaces (all, if None); returns those whose health changed.
 
     One that cannot be judged holds up no other; what it raised is raised when all are done, for one
     ClusterUnavailable where a loss could not be confirmed.
     """
     changed: list[Store] = []
     failures: list[Exception] = []
-    for store in observed(namespaces):
+    for store in existing(namespaces):
         try:
-            if look_at(store, picture, cluster):
+            note_usage(store, picture)
+            if store.is_observed and look_at(store, picture, cluster):
                 changed.append(store)
         except AWAY:
             raise
@@ -63,8 +68,8 @@ def observe(
     return changed
 
 
-def observed(namespaces: Collection[str] | None) -> list[Store]:
-    stores = Store.objects.observed().only(*FIELDS).order_by()
+def existing(namespaces: Collection[str] | None) -> list[Store]:
+    stores = Store.objects.existing().only(*FIELDS).order_by()
     if namespaces is None or len(namespaces) > BATCH:
         found = list(stores)
         return (
@@ -135,6 +140,25 @@ def write(store: Store, verdict: Verdict, *, complete: bool) -> bool:
             **changes,
         )
     )
+
+
+def note_usage(store: Store, picture: Picture) -> None:
+    """Also of a store that is still being set up: nothing changes any more when it is ready."""
+    namespace = picture.namespaces.get(store.namespace)
+    if namespace is None or namespace.uid != store.namespace_uid:
+        return
+    usage = next(
+        (
+            json.loads(one.usage)
+            for one in picture.objects(store.namespace)
+            if (one.kind, one.name) == ("ResourceQuota", manifests.QUOTA) and one.usage
+        ),
+        None,
+    )
+    if usage and usage != store.usage:
+        Store.objects.filter(pk=store.pk).exclude(usage=usage).update(
+            usage=usage, revision=F("revision") + 1
+        )
 
 
 # --- History ---------------------------------------------------------------------------------

@@ -75,7 +75,8 @@ class SeenObject:
 
     ``waiting``: what it lacks; None when it is up, and for what changes nobody's health.
     ``content``: compact JSON. Of a guardrail what drift compares, of a pod where it belongs to and
-    how it restarted, of a claim its phase and volume; empty for the rest.
+    how it restarted, of a claim its phase and volume; empty for the rest. ``usage``: of a quota, as
+    compact JSON, {resource: {"used", "hard"}}.
     """
 
     kind: str
@@ -86,6 +87,7 @@ class SeenObject:
     generation: int = 0
     waiting: Message | None = None
     content: str = ""
+    usage: str = ""
 
     @property
     def is_over(self) -> bool:

@@ -30,6 +30,8 @@ KINDS = (
 )  # fmt: skip
 WORKLOADS = ("Deployment", "StatefulSet")
 GUARDRAILS = ("RoleBinding", "ResourceQuota", "LimitRange", "NetworkPolicy")
+# What of a quota people are shown: that of which a plan promises some.
+SHOWN = ("requests.cpu", "limits.memory", "requests.storage", "pods")
 # Reasons of a container that is being made: it only takes its time.
 MAKING = ("ContainerCreating", "PodInitializing", "")
 
@@ -60,6 +62,7 @@ def thing(item: Object) -> SeenObject:
         generation=metadata.get("generation", 0),
         waiting=waiting(item),
         content=sys.intern(content(item)),
+        usage=sys.intern(usage(item)),
     )
 
 
@@ -184,6 +187,21 @@ def guardrail(item: Object) -> str:
     labels.pop(STORE_LABEL, None)
     kept = {key: item[key] for key in ("spec", "roleRef", "subjects") if key in item}
     return compact({"labels": labels, **kept})
+
+
+def usage(item: Object) -> str:
+    """Empty of what is no quota, and of one that nobody has counted yet."""
+    status = item.get("status", {})
+    used, hard = status.get("used") or {}, status.get("hard") or {}
+    if item["kind"] != "ResourceQuota" or not used:
+        return ""
+    return compact(
+        {
+            key: {"used": used[key], "hard": hard[key]}
+            for key in SHOWN
+            if key in used and key in hard
+        }
+    )
 
 
 def pod_content(pod: Object) -> Object:

@@ -31,7 +31,14 @@ from provisioning.cluster.base import (
     Survey,
     no_beat,
 )
-from provisioning.cluster.simulation import charts, course, evidence, looking, releases
+from provisioning.cluster.simulation import (
+    charts,
+    counting,
+    course,
+    evidence,
+    looking,
+    releases,
+)
 from provisioning.cluster.simulation.admission import add, admit, rejected
 from provisioning.cluster.simulation.course import Course
 from provisioning.cluster.simulation.looking import Look
@@ -365,12 +372,16 @@ class SimulatedCluster(Cluster):
         is_namespace = stored.kind == "Namespace"
         going = self.course(objects, stored.name if is_namespace else stored.namespace)
         content = len(objects.within(stored.name)) if is_namespace else 0
-        return course.observed(stored, going, objects.now, content)
+        used = self.used(objects, going, stored) if stored.kind == "ResourceQuota" else {}
+        return course.observed(stored, going, objects.now, content, used)
+
+    def used(self, objects: Objects, going: Course, quota: Stored) -> dict[str, str]:
+        found = objects.of_kind(*counting.COUNTED, namespace=quota.namespace)
+        return counting.used(found, going, objects.now)
 
     def all_seen(self, objects: Objects, namespace: str, kinds: tuple[str, ...]) -> list[Manifest]:
-        going = self.course(objects, namespace)
         found = [stored for kind in kinds for stored in objects.of_kind(kind, namespace=namespace)]
-        return [course.observed(stored, going, objects.now) for stored in found]
+        return [self.seen(objects, stored) for stored in found]
 
 
 def volumes_of(objects: Objects, namespace: str) -> list[Stored]:

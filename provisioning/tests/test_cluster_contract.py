@@ -30,6 +30,7 @@ from provisioning.cluster.base import (
     Release,
     SeenObject,
 )
+from provisioning.cluster.quantities import amount
 from provisioning.cluster.records import packed, unpacked
 from provisioning.cluster.simulated import SimulatedCluster
 from provisioning.cluster.simulation.releases import History
@@ -856,6 +857,31 @@ def test_the_survey_sees_the_content_of_guardrails(cluster: Cluster, store: Stor
     changed["spec"]["limits"][0]["max"]["memory"] = "32Gi"
     cluster.apply(changed)
     assert limits() != before
+
+
+def test_the_survey_sees_what_a_store_uses_of_its_quota(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    def usage() -> dict[str, dict[str, str]]:
+        found = one_of(cluster.survey().objects[store.namespace], "ResourceQuota", QUOTA).usage
+        return json.loads(found) if found else {}
+
+    for manifest in (manifests.quota(store), manifests.limits(store)):
+        cluster.apply(manifest)
+    before = eventually(usage)
+    assert {key: amount(one["used"]) for key, one in before.items()} == dict.fromkeys(
+        reduced.SHOWN, 0
+    )
+    assert before["pods"]["hard"] == manifests.quota(store)["spec"]["hard"]["pods"]
+    cluster.ensure_release(release_of(store, chart))
+    eventually(lambda: not cluster.not_ready(store.namespace))
+    # The pod of the setup Job has ended, and counts no more; of the two others each has the
+    # defaults of the limit range.
+    eventually(lambda: usage()["pods"]["used"] == "2")
+    now = usage()
+    assert amount(now["requests.cpu"]["used"]) == amount("200m")
+    assert amount(now["limits.memory"]["used"]) == amount("2Gi")
+    assert amount(now["requests.storage"]["used"]) > 0
 
 
 def test_the_survey_sees_disks_and_the_cluster_as_a_whole(

@@ -51,13 +51,21 @@ class Course:
         return seconds * STUCK if self.fault == "stuck-delete" else seconds
 
 
-def observed(stored: Stored, course: Course, now: float, content: int = 0) -> Manifest:
-    """The object with its status at that moment. ``content``: objects in it, for a namespace."""
+def observed(
+    stored: Stored,
+    course: Course,
+    now: float,
+    content: int = 0,
+    used: dict[str, str] | None = None,
+) -> Manifest:
+    """The object with its status at that moment. ``content``: objects in it, for a namespace;
+    ``used``: for a quota, what there is of what it counts (counting.py).
+    """
     body = {**stored.body, "metadata": dict(stored.body["metadata"])}
     if stored.kind == "Namespace":
         body["status"] = namespace_status(stored, course, content)
     elif stored.kind == "ResourceQuota":
-        body["status"] = quota_status(stored, course, now)
+        body["status"] = quota_status(stored, course, now, used or {})
     elif stored.kind == "PersistentVolumeClaim":
         if course.reached(stored, CLAIM, now):
             body["spec"] = {**body.get("spec", {}), "volumeName": volume_name(stored)}
@@ -104,12 +112,12 @@ def namespace_status(stored: Stored, course: Course, content: int) -> Manifest:
     return status
 
 
-def quota_status(stored: Stored, course: Course, now: float) -> Manifest:
+def quota_status(stored: Stored, course: Course, now: float, used: dict[str, str]) -> Manifest:
     """Before the cluster has confirmed a change, what it had confirmed before."""
     if not course.reached(stored, QUOTA, now):
         return dict(stored.body.get("status", {}))
     hard = stored.body.get("spec", {}).get("hard", {})
-    return {"hard": hard, "used": dict.fromkeys(hard, "0")}
+    return {"hard": hard, "used": {key: used.get(key, "0") for key in hard}}
 
 
 def workload_status(stored: Stored, course: Course, now: float) -> Manifest:

@@ -7,7 +7,7 @@ from typing import Any
 
 from provisioning.cluster import seen as reduced
 from provisioning.cluster.base import STORE_LABEL, Change, Manifest, Seen
-from provisioning.cluster.simulation import course
+from provisioning.cluster.simulation import counting, course
 from provisioning.cluster.simulation.course import Course
 from provisioning.cluster.simulation.objects import Objects, Stored
 
@@ -42,18 +42,25 @@ def look(objects: Objects, course_in: Callable[[str], Course]) -> Look:
             item = course.observed(stored, course_in(stored.name), objects.now)
             found[stored.uid] = reduced.namespace(item)
     courses: dict[str, Course] = {}
-    for stored in objects.of_kind(*reduced.KINDS):
+    everything = objects.of_kind(*reduced.KINDS)
+    counted: dict[str, list[Stored]] = {}
+    for stored in everything:
+        if stored.kind in counting.COUNTED:
+            counted.setdefault(stored.namespace, []).append(stored)
+    for stored in everything:
         going = courses.setdefault(stored.namespace, course_in(stored.namespace))
-        for item in with_pods(stored, going, objects.now):
+        there = counted.get(stored.namespace, []) if stored.kind == "ResourceQuota" else []
+        used = counting.used(there, going, objects.now)
+        for item in with_pods(stored, going, objects.now, used):
             if item["metadata"].get("labels", {}).get(STORE_LABEL):
                 found[item["metadata"]["uid"]] = reduced.thing(item)
     return found
 
 
-def with_pods(stored: Stored, going: Course, now: float) -> list[Manifest]:
+def with_pods(stored: Stored, going: Course, now: float, used: dict[str, str]) -> list[Manifest]:
     """The object, and the pods that it has by then."""
     made = course.pods_of(stored, going, now) if stored.kind in (*course.WORKLOADS, "Job") else []
-    return [course.observed(stored, going, now), *made]
+    return [course.observed(stored, going, now, used=used), *made]
 
 
 def pictures(now: Look) -> Iterator[Change]:
