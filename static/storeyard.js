@@ -1,16 +1,38 @@
 // What the pages do beyond HTML and htmx. Everything works without this file, only less smoothly.
 "use strict";
 
-// --- Colours follow the system -------------------------------------------------------------
+// --- Colours: the system's, or those that were chosen ----------------------------------------
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-function paint() {
-  document.documentElement.dataset.bsTheme = dark.matches ? "dark" : "light";
+// A browser may refuse to remember anything.
+function remembered() {
+  try { return localStorage.getItem("theme") || ""; } catch { return ""; }
+}
+
+function remember(theme) {
+  try { localStorage.setItem("theme", theme); } catch { /* Then until the next page. */ }
+}
+
+function paint(theme = remembered()) {
+  const known = ["light", "dark"].includes(theme);
+  document.documentElement.dataset.bsTheme = known ? theme : dark.matches ? "dark" : "light";
 }
 
 paint();
-dark.addEventListener("change", paint);
+dark.addEventListener("change", () => paint());
+// Chosen in another tab.
+addEventListener("storage", () => { paint(); showTheme(); });
+
+function showTheme() {
+  for (const choice of document.querySelectorAll("input[name=theme]")) choice.checked = choice.value === remembered();
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.name !== "theme") return;
+  remember(event.target.value);
+  paint(event.target.value);
+});
 
 // Copying needs a secure context; its buttons stay hidden elsewhere.
 document.documentElement.classList.add("has-js");
@@ -18,13 +40,14 @@ if (navigator.clipboard) document.documentElement.classList.add("has-clipboard")
 
 // --- Times stay true while nothing is loaded anew ----------------------------------------------
 
-// The same words as the template filters "ago" and "duration".
+const words = document.documentElement.dataset;
+const relative = new Intl.RelativeTimeFormat(document.documentElement.lang);
+
+// The same as the template filters "ago" and "duration".
 function ago(seconds) {
-  if (seconds < 10) return "just now";
-  if (seconds < 60) return `${seconds} seconds ago`;
-  for (const [unit, size, limit] of [["minute", 60, 3600], ["hour", 3600, 86400], ["day", 86400, Infinity]]) {
-    const count = Math.floor(seconds / size);
-    if (seconds < limit) return `${count} ${unit}${count === 1 ? "" : "s"} ago`;
+  if (seconds < 10) return words.justNow;
+  for (const [unit, size, limit] of [["second", 1, 60], ["minute", 60, 3600], ["hour", 3600, 86400], ["day", 86400, Infinity]]) {
+    if (seconds < limit) return relative.format(-Math.floor(seconds / size), unit);
   }
 }
 
@@ -55,7 +78,12 @@ function tick() {
 // --- Live fragments ------------------------------------------------------------------------
 
 let announced = null;
-let unfolded = [];
+
+// A fragment is morphed into the page (idiomorph): what has not changed stays as it is, with its focus
+// and its place. What a person has unfolded is theirs, whatever the answer says.
+function keepUnfolded() {
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => name !== "open" || node.localName !== "details";
+}
 
 function announce() {
   const live = document.querySelector("[data-announce]");
@@ -73,11 +101,7 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   // Nobody looks: ask again when somebody does.
   if (document.hidden && event.target.matches("[data-live]")) event.preventDefault();
 });
-document.addEventListener("htmx:beforeSwap", () => {
-  unfolded = [...document.querySelectorAll("details[id][open]")].map((details) => details.id);
-});
 document.addEventListener("htmx:afterSwap", () => {
-  for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
   tick();
   announce();
 });
@@ -90,18 +114,41 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (seen && time) time.dateTime = seen;
 });
 
+// --- What was just done --------------------------------------------------------------------
+
+const TOAST_SECONDS = 8;
+
+// Into a region that is read out when something is added to it: what a page begins with is not.
+function toast(notice) {
+  document.getElementById("toasts").append(notice);
+  if (!notice.matches(".notice-success, .notice-info")) return;
+  // Nothing goes while somebody reads it.
+  const goes = setInterval(() => {
+    if (notice.matches(":hover, :focus-within") || document.hidden) return;
+    clearInterval(goes);
+    notice.remove();
+  }, TOAST_SECONDS * 1000);
+}
+
+function dismiss(notice) {
+  const focused = notice.contains(document.activeElement);
+  notice.remove();
+  if (focused) document.getElementById("main").focus({ preventScroll: true });
+}
+
 // --- Buttons -----------------------------------------------------------------------------
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   if ("print" in button.dataset) print();
-  if ("dismiss" in button.dataset) button.parentElement.remove();
+  if ("dismiss" in button.dataset) dismiss(button.closest(".notice"));
   if ("copy" in button.dataset) {
     await navigator.clipboard.writeText(button.dataset.copy);
-    const word = button.querySelector("span");
-    say(word, "Copied");
-    setTimeout(() => say(word, "Copy"), 2000);
+    const word = button.querySelector("span"), before = word.textContent;
+    if (before === words.copied) return;
+    say(word, words.copied);
+    setTimeout(() => say(word, before), 2000);
   }
 });
 
@@ -119,6 +166,9 @@ addEventListener("pageshow", (event) => {
 });
 
 addEventListener("DOMContentLoaded", () => {
+  showTheme();
+  keepUnfolded();
+  for (const notice of document.querySelectorAll(".notices .notice")) toast(notice);
   tick();
   announce();
   setInterval(tick, 1000);
