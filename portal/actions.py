@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
-from stores.lifecycle import TRANSITIONS, Status
+from stores.lifecycle import GOING, TRANSITIONS, Status
 from stores.models import Store
 from stores.permissions import Right, refusal
 
@@ -30,6 +30,7 @@ class Action:
 
 
 RIGHT_OF = {
+    "reveal": Right.REVEAL,
     "retry": Right.RETRY,
     "refresh": Right.REFRESH,
     "delete": Right.DELETE,
@@ -39,12 +40,21 @@ RIGHT_OF = {
 
 
 def actions(store: Store) -> list[Action]:
-    """For the person whose ``standing`` the store carries."""
+    """For the person whose ``standing`` the store carries; what destroys is ``danger``."""
+    if store.status == Status.DELETED:
+        return []
     if store.status == Status.CLOSING:
         offered = [undo(store), delete_now(store)]
     else:
-        offered = [retry(store), refresh(store), delete(store)]
+        offered = [retry(store), refresh(store)]
     return [permitted(action, store) for action in offered]
+
+
+def danger(store: Store) -> Action | None:
+    """None once it is over, or where the choice stands elsewhere."""
+    if store.status in (Status.CLOSING, Status.DELETED):
+        return None
+    return permitted(delete(store), store)
 
 
 def permitted(action: Action, store: Store) -> Action:
@@ -85,6 +95,33 @@ def refresh(store: Store) -> Action:
         if possible(store, Status.UPDATING)
         else _("Only a ready store can be refreshed; this one is %s.") % now(store),
     )
+
+
+def reveal(store: Store) -> Action | None:
+    """None where there is no such page."""
+    try:
+        url = reverse("store-reveal", args=[store.pk])
+    except NoReverseMatch:
+        return None
+    action = Action(
+        "reveal",
+        _("Reveal…"),
+        "eye",
+        _("Asks for your password first, then shows it once. Who looked is kept in the history."),
+        url,
+        no_password(store),
+        confirmed=True,
+    )
+    return permitted(action, store)
+
+
+def no_password(store: Store) -> str:
+    """Why there is none to show; empty where there is."""
+    if store.status in GOING or store.status == Status.DELETED:
+        return _("There is nothing to sign in to: the store is %s.") % gone(store)
+    if store.ready_at is None:
+        return _("It can be read as soon as the store has been ready for the first time.")
+    return ""
 
 
 def delete(store: Store) -> Action:

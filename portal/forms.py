@@ -7,12 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 
 from stores import names, plans
 from stores.errors import Refused
-from stores.models import Store
 
 
 def checked(clean: Callable[[str], str], text: str) -> str:
@@ -75,50 +73,6 @@ class StoreForm(forms.Form):
     def refuse(self, refused: Refused) -> None:
         """Show a service's refusal at the field it is about, or above the form."""
         self.add_error(refused.field if refused.field in self.fields else None, str(refused))
-
-
-class DeleteForm(forms.Form):
-    """The name confirms; the address too, since not every name can be typed on every keyboard."""
-
-    name = forms.CharField(
-        label="Name",
-        required=False,
-        widget=forms.TextInput(
-            attrs={
-                "class": "form-control form-control-lg",
-                "autocapitalize": "none",
-                "autocomplete": "off",
-                "spellcheck": "false",
-            }
-        ),
-    )
-    at_once = forms.BooleanField(
-        label="Delete at once, without the grace period",
-        required=False,
-        widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
-    )
-
-    def __init__(self, store: Store, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.store = store
-
-    @property
-    def grace_seconds(self) -> int:
-        """How long the store can be had back; 0 for not at all."""
-        return max(settings.GRACE_SECONDS, 0)
-
-    @property
-    def goes_at_once(self) -> bool:
-        return self.grace_seconds == 0 or self.cleaned_data["at_once"]
-
-    def clean_name(self) -> str:
-        typed: str = self.cleaned_data["name"]
-        if typed not in (self.store.name, self.store.address):
-            raise forms.ValidationError(
-                f"That is not this store's name. Type “{self.store.name}” to delete it, "
-                f"or its address, “{self.store.address}”."
-            )
-        return typed
 
 
 class LoginForm(AuthenticationForm):

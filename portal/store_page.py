@@ -1,4 +1,9 @@
-"""The page of one store: what it shows, and what can be asked for there."""
+"""The page of one store: what it shows, and what can be asked for there.
+
+The page is live as a whole. Two parts of it have versions of their own, so that an answer holds
+only what is new: what goes on now, and what went on before (``past``), which is long and changes
+rarely.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +19,10 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from portal import history
 from portal.access import actor_of, signed_in, store_for
-from portal.actions import actions, gone
-from portal.forms import DeleteForm
-from portal.history import history
+from portal.actions import actions, danger, gone, reveal
+from portal.deletion import DeleteForm, Doomed
 from portal.receipt import receipt
 from portal.remedy import remedy
 from portal.templatetags.storeyard import length_in_words
@@ -25,12 +30,13 @@ from portal.timeline import Timeline, timeline
 from portal.troubles import troubles
 from portal.versions import version
 from portal.waiting import waiting
+from provisioning import usage
 from stores import services
 from stores.actor import Actor
 from stores.errors import Refused, StaleStore, TooMany
 from stores.health import looked_at, told
 from stores.lifecycle import GOING, Status
-from stores.models import Store
+from stores.models import Operation, Store
 from stores.permissions import Right
 from stores.plans import PLANS
 
@@ -51,10 +57,11 @@ def store_detail(request: HttpRequest, store_id: UUID) -> HttpResponse:
 def store_status(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = store_for(request, store_id)
     known = at_a_glance(store)
-    if request.GET.get("version") == known["version"]:
+    shown, _, past = request.GET.get("version", "").partition("-")
+    if shown == known["version"]:
         response = HttpResponse(status=204)
     else:
-        response = render(request, "stores/_store.html", detail(request, store, known))
+        response = render(request, "stores/_store.html", detail(request, store, known, past))
     # Nothing else may be new, and yet it was looked at again.
     if known["told"] and known["told"].seen_at:
         response["X-Seen-At"] = known["told"].seen_at.isoformat(timespec="seconds")
@@ -71,14 +78,17 @@ def at_a_glance(store: Store) -> dict[str, Any]:
         "troubles": shown,
         "place": place,
         # Health turns unknown by itself: no revision tells of it.
-        "version": version(store.revision, health and health.health, shown, place),
+        "version": version(store.revision, store.standing, health and health.health, shown, place),
     }
 
 
-def detail(request: HttpRequest, store: Store, known: dict[str, Any]) -> dict[str, Any]:
+def detail(
+    request: HttpRequest, store: Store, known: dict[str, Any], past: str = ""
+) -> dict[str, Any]:
+    """``past``: the version of that part that the reader has; it is not sent once more."""
     operations = store.operations.select_related("actor").prefetch_related("steps")
-    timelines = [timeline(operation) for operation in operations[: EARLIER_OPERATIONS + 1]]
-    latest = timelines[0] if timelines else None
+    newest = operations.first()
+    latest = timeline(newest) if newest else None
     return {
         "store": store,
         **known,
@@ -86,10 +96,29 @@ def detail(request: HttpRequest, store: Store, known: dict[str, Any]) -> dict[st
         "remedy": remedy(store, latest),
         "notice": notice(store, latest),
         "receipt": receipt(latest),
-        "earlier": timelines[1:],
         "actions": actions(store),
-        "history": history(store, request.user),
+        "danger": danger(store),
+        "reveal": reveal(store),
         "plan": PLANS[store.plan],
+        "usage": usage.rows(store.usage),
+        **what_went_on(request, store, newest, past),
+    }
+
+
+def what_went_on(
+    request: HttpRequest, store: Store, newest: Operation | None, known: str
+) -> dict[str, Any]:
+    """The history and earlier operations; nothing but their version where that is known."""
+    event = store.audit_events.values_list("pk", flat=True).first()
+    current = version(event, newest and newest.pk)
+    if current == known:
+        return {"past_version": current, "past_is_known": True}
+    earlier = store.operations.filter(pk__lt=newest.pk) if newest else store.operations.none()
+    earlier = earlier.select_related("store").prefetch_related("steps")[:EARLIER_OPERATIONS]
+    return {
+        "past_version": current,
+        "earlier": [timeline(operation) for operation in earlier],
+        "history": history.newest(store, request.user),
     }
 
 
@@ -148,11 +177,16 @@ def store_delete(request: HttpRequest, store_id: UUID) -> HttpResponse:
     if form.is_valid():
         verb = partial(services.delete_store, now=form.cleaned_data["at_once"])
         return done(request, store, verb, promise_of_deletion(at_once=form.goes_at_once))
-    return render(
-        request,
-        "stores/delete.html",
-        {"store": store, "form": form, "hold_days": settings.ADDRESS_HOLD_DAYS},
-    )
+    return render(request, "stores/delete.html", deleting(store, form))
+
+
+def deleting(store: Store, form: DeleteForm) -> dict[str, Any]:
+    return {
+        "store": store,
+        "form": form,
+        "doomed": Doomed.of(store),
+        "hold_days": settings.ADDRESS_HOLD_DAYS,
+    }
 
 
 def promise_of_deletion(*, at_once: bool) -> str:

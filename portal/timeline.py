@@ -86,6 +86,16 @@ class Timeline:
         return any(line.sentence == self.operation.store.sentence for line in self.lines)
 
     @property
+    def took(self) -> timedelta | None:
+        """From the request to the end."""
+        ended = self.operation.finished_at
+        return ended - self.operation.requested_at if ended else None
+
+    @property
+    def went_well(self) -> bool:
+        return self.operation.outcome == Operation.Outcome.SUCCEEDED
+
+    @property
     def done(self) -> int:
         return sum(line.tone in ("ok", "gone") for line in self.lines)
 

@@ -6,7 +6,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
-from portal import errors, store_page, views
+from portal import errors, history_pages, store_page, views
 from portal.forms import LoginForm
 
 HOME = require_safe(RedirectView.as_view(pattern_name="store-list"))
@@ -23,6 +23,12 @@ urlpatterns = [
     path("stores/new/address/", views.address_check, name="address-check"),
     path("stores/<uuid:store_id>/", store_page.store_detail, name="store-detail"),
     path("stores/<uuid:store_id>/status/", store_page.store_status, name="store-status"),
+    path("stores/<uuid:store_id>/history/", history_pages.store_history, name="store-history"),
+    path(
+        "stores/<uuid:store_id>/history.csv",
+        history_pages.store_history_csv,
+        name="store-history-csv",
+    ),
     path("stores/<uuid:store_id>/retry/", store_page.store_retry, name="store-retry"),
     path("stores/<uuid:store_id>/refresh/", store_page.store_refresh, name="store-refresh"),
     path("stores/<uuid:store_id>/delete/", store_page.store_delete, name="store-delete"),

@@ -25,7 +25,7 @@ SALTS = ("auth", "secure-auth", "logged-in", "nonce")
 class Engine:
     """``secrets``: name of each Secret and what makes its content; ``volume_secrets``: those a
     volume's data depends on; ``volumes``: the claims the shop's data lies in;
-    ``values``: the chart's values for a store.
+    ``values``: the chart's values for a store; ``disks``: the size of each of its ``volumes``.
     """
 
     code: str
@@ -35,6 +35,7 @@ class Engine:
     volume_secrets: tuple[str, ...]
     volumes: tuple[str, ...]
     values: Callable[[Store], dict[str, Any]]
+    disks: Callable[[Store], dict[str, str]]
 
     def release(self, store: Store, *, closed: bool = False) -> Release:
         """``closed``: nothing leads to the shop from outside; all else is the same."""
@@ -85,7 +86,10 @@ def wordpress_secret(store: Store) -> dict[str, str]:
 
 # Sizes of what runs, by plan; the guardrails around it are stores/plans.py.
 WOOCOMMERCE_SIZES: dict[str, dict[str, Any]] = {
-    "small": {},
+    "small": {
+        "content": {"size": "5Gi"},
+        "mariadb": {"storage": {"size": "5Gi"}},
+    },
     "standard": {
         "content": {"size": "10Gi"},
         "mariadb": {"storage": {"size": "10Gi"}},
@@ -109,6 +113,14 @@ WOOCOMMERCE_SIZES: dict[str, dict[str, Any]] = {
         },
     },
 }
+
+
+def woocommerce_disks(store: Store) -> dict[str, str]:
+    sizes = WOOCOMMERCE_SIZES[store.plan]
+    return {
+        "store-content": sizes["content"]["size"],
+        "data-store-db-0": sizes["mariadb"]["storage"]["size"],
+    }
 
 
 def woocommerce_values(store: Store) -> dict[str, Any]:
@@ -179,6 +191,7 @@ ENGINES: dict[str, Engine] = {
             volume_secrets=("store-db", "store-wordpress"),
             volumes=("store-content", "data-store-db-0"),
             values=woocommerce_values,
+            disks=woocommerce_disks,
         ),
     )
 }

@@ -118,7 +118,7 @@ def test_what_is_in_the_way_is_said_while_it_is_still_tried(at_alice, make_store
     ends = timezone.now() + timedelta(minutes=7)
     Store.objects.filter(pk=store.pk).update(deadline_at=ends)
     page = read(at_alice, store)
-    assert "What is in the way" in page and f"It is tried until {ends:%H:%M} UTC." in page
+    assert "What is in the way" in page and f">{ends:%H:%M} UTC</time>." in page
 
 
 def test_nobody_is_told_of_a_deadline_that_stands_still(at_alice, make_store):
