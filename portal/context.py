@@ -15,6 +15,7 @@ def platform(request: HttpRequest) -> dict[str, Any]:
         "simulated": settings.CLUSTER == "simulated",
         "store_scheme": settings.STORE_SCHEME,
         "store_domain": settings.STORE_DOMAIN,
+        "support_email": settings.SUPPORT_EMAIL,
         # Asked only by a page that shows it.
         "troubles": troubles,
     }

@@ -3,7 +3,14 @@
 import uuid
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from portal import errors
+
+# How long it is until somebody should ask again.
+MAINTENANCE_SECONDS = 60
 
 
 def request_id(
@@ -22,3 +29,28 @@ def request_id(
         return response
 
     return middleware
+
+
+def maintenance(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """While the portal is being worked on, one page for everything but the probe.
+
+    Asked anew for every request: a file that is put there says it to all processes at once.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        reason = maintenance_reason()
+        if reason is None or request.path == reverse("healthz"):
+            return get_response(request)
+        return errors.maintenance(request, reason, MAINTENANCE_SECONDS)
+
+    return middleware
+
+
+def maintenance_reason() -> str | None:
+    """None when there is no maintenance; what the file says about it, which may be nothing."""
+    try:
+        return settings.MAINTENANCE_FILE.read_text().strip()
+    except OSError:
+        return "" if settings.MAINTENANCE else None

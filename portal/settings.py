@@ -63,13 +63,15 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "portal.middleware.request_id",
+    # Before whatever asks the database.
+    "portal.middleware.maintenance",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 
@@ -188,6 +190,12 @@ CLUSTER_ROUTES_TRAFFIC = env.bool("STOREYARD_CLUSTER_ROUTES_TRAFFIC", True)
 CLUSTER_SERVICE_ACCOUNT = env.str("STOREYARD_SERVICE_ACCOUNT", "portal-system/portal-worker")
 HELM = env.str("STOREYARD_HELM", "helm")
 HELM_SECONDS = env.int("STOREYARD_HELM_SECONDS", 90)
+
+# --- Maintenance -------------------------------------------------------------------------
+# Every page answers 503 while this is set, or while the file is there: what it says is shown.
+
+MAINTENANCE = env.bool("MAINTENANCE", False)
+MAINTENANCE_FILE = env.path("MAINTENANCE_FILE", RUN_DIR / "maintenance")
 
 # --- Stores ------------------------------------------------------------------------------
 
