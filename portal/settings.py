@@ -240,11 +240,23 @@ HOURLY_LIMITS = {
     "store.ask_refresh": env.int("REFRESHES_PER_HOUR", 30),
     "store.ask_delete": env.int("DELETES_PER_HOUR", 20),
     "store.reveal": env.int("REVEALS_PER_HOUR", 20),
+    # With another password than their own.
+    "store.reveal_refused": env.int("REVEALS_REFUSED_PER_HOUR", 10),
     # Each is a letter to somebody.
     "store.share": env.int("INVITATIONS_PER_HOUR", 20),
     "store.offer_handover": env.int("HANDOVERS_PER_HOUR", 10),
     "store.ask_consent": env.int("CONSENT_QUESTIONS_PER_HOUR", 60),
 }
+
+# --- What pages ask the cluster ----------------------------------------------------------------
+
+# How long a page waits for an answer, before it says that there is none.
+REVEAL_WAIT_SECONDS = env.float("REVEAL_WAIT_SECONDS", 8)
+LOGS_WAIT_SECONDS = env.float("LOGS_WAIT_SECONDS", 5)
+# Questions and answers that nobody has taken are thrown away after so long.
+INQUIRY_SECONDS = env.float("INQUIRY_SECONDS", 60)
+# The watcher looks for questions so often: workers may be busy.
+INQUIRY_POLL_SECONDS = env.float("INQUIRY_POLL_SECONDS", 0.25)
 
 # --- Passes and the queue ----------------------------------------------------------------
 # A pass may run Helm twice (mend, upgrade); twice HELM_SECONDS and its grace < timeout < retry:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 
 from provisioning import manifests
 from provisioning.cluster.base import Release
@@ -22,10 +23,20 @@ SALTS = ("auth", "secure-auth", "logged-in", "nonce")
 
 
 @dataclass(frozen=True)
+class Login:
+    """Where the initial password of the shop's first user is: a Secret, and the keys in it."""
+
+    secret: str
+    user: str
+    password: str
+
+
+@dataclass(frozen=True)
 class Engine:
     """``secrets``: name of each Secret and what makes its content; ``volume_secrets``: those a
     volume's data depends on; ``volumes``: the claims the shop's data lies in;
-    ``values``: the chart's values for a store; ``disks``: the size of each of its ``volumes``.
+    ``values``: the chart's values for a store; ``disks``: the size of each of its ``volumes``;
+    ``components``: the parts of the shop that write logs, by the label of their pods.
     """
 
     code: str
@@ -36,6 +47,8 @@ class Engine:
     volumes: tuple[str, ...]
     values: Callable[[Store], dict[str, Any]]
     disks: Callable[[Store], dict[str, str]]
+    login: Login
+    components: dict[str, Any]
 
     def release(self, store: Store, *, closed: bool = False) -> Release:
         """``closed``: nothing leads to the shop from outside; all else is the same."""
@@ -192,6 +205,13 @@ ENGINES: dict[str, Engine] = {
             volumes=("store-content", "data-store-db-0"),
             values=woocommerce_values,
             disks=woocommerce_disks,
+            login=Login("store-wordpress", "admin-user", "admin-password"),
+            components={
+                "web": _("Shop"),
+                "db": _("Database"),
+                "setup": _("Setup"),
+                "cron": _("Scheduled tasks"),
+            },
         ),
     )
 }

@@ -75,17 +75,17 @@ def one_line(text: str, limit: int = LINE) -> str:
     return cut(" ".join(redact(text).split()), limit)
 
 
-def tail(text: str, limit: int) -> str:
-    """Redacted, then its end: what a program said last says most."""
-    text = redact(end_of(text)).strip("\n")
+def tail(text: str, limit: int, longest: int = LONGEST) -> str:
+    """Redacted, then its end: what a program said last says most. No more than ``longest`` is read."""
+    text = redact(end_of(text, longest)).strip("\n")
     return text if len(text) <= limit else f"…{text[1 - limit :]}"
 
 
-def end_of(text: str) -> str:
+def end_of(text: str, longest: int = LONGEST) -> str:
     """Without the line, or at least the word, that is cut: half a secret is not known for one."""
-    if len(text) <= LONGEST:
+    if len(text) <= longest:
         return text
-    text = text[-LONGEST:]
+    text = text[-longest:]
     return text.partition("\n")[2] or " ".join(text.split(" ")[1:])
 
 

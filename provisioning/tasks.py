@@ -7,10 +7,11 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from provisioning import runner, sweep
+from provisioning import inquiries, runner, sweep
 from provisioning.cluster import get_cluster
 from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
 from provisioning.processes import stopping
+from stores import inquiries as asked
 from stores import queue
 from stores.models import Heartbeat
 
@@ -33,6 +34,20 @@ def converge_store(store_id: str) -> None:
         log.debug("the pass over %s ended in an error", store, exc_info=True)
 
 
+def answer_inquiry(inquiry_id: str) -> None:
+    """A page asks the cluster something, and waits."""
+    try:
+        inquiry = UUID(inquiry_id)
+    except (ValueError, AttributeError, TypeError):
+        return log.warning("ignored a ring for %r, which is no inquiry", inquiry_id)
+    try:
+        asked.forget_expired()
+        inquiries.answer(inquiry, get_cluster())
+    except Exception as error:
+        # As above; and whoever waits is told after a while that nobody has answered.
+        log.warning("no answer to inquiry %s: %s", inquiry, type(error).__name__)
+
+
 def heartbeat() -> None:
     """Somebody asked the queue whether it works: it does."""
     Heartbeat.beat(Heartbeat.WORKER)
@@ -42,6 +57,7 @@ def reconcile() -> list[UUID]:
     """The clock: rings what is due (and returns that), and looks at everything when it is time."""
     rung = runner.reconcile()
     queue.prune()
+    asked.forget_expired()
     try:
         sweep.sweep_when_due(get_cluster())
     # NotYet: an API server that has just started refuses everybody for a moment.

@@ -1,8 +1,10 @@
 """The watcher: what happens in the cluster reaches the row at once, and workers when they are needed.
 
-One thread takes the changes of the watch, one is the clock. What a database that is away keeps from
-being written is not forgotten: it is judged again at the next tick, as the cluster is by then. Until
-that has succeeded no change is judged by itself: each could wait in vain for the database.
+One thread takes the changes of the watch, one is the clock, and one for each kind of question
+answers what pages ask the cluster: workers may be busy, and a slow log must not hold up a password.
+What a database that is away keeps from being written is not forgotten: it is judged again at the next
+tick, as the cluster is by then. Until that has succeeded no change is judged by itself: each could
+wait in vain for the database.
 """
 
 from __future__ import annotations
@@ -19,14 +21,14 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.models.functions import Now
 
-from provisioning import observing, sweep, tasks
+from provisioning import inquiries, observing, sweep, tasks
 from provisioning.cluster import seen
 from provisioning.cluster.base import Change, Cluster
 from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
 from provisioning.picture import Picture
 from stores import queue
 from stores.lifecycle import Health
-from stores.models import Heartbeat, Store
+from stores.models import Heartbeat, Inquiry, Store
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 3.0
@@ -48,10 +50,14 @@ class Watcher:
         self.failure: BaseException | None = None
 
     def run(self, over: threading.Event) -> None:
-        """Until ``over``; returns when both threads have ended."""
+        """Until ``over``; returns when all threads have ended."""
         clocks = [
             threading.Thread(target=self.tick, args=(over,), name="clock"),
             threading.Thread(target=self.beat, args=(over,), name="heartbeat"),
+            *(
+                threading.Thread(target=self.answer, args=(kind, over), name=kind, daemon=True)
+                for kind in Inquiry.Kind.values
+            ),
         ]
         for clock in clocks:
             clock.start()
@@ -133,6 +139,13 @@ class Watcher:
             except BaseException:
                 self.suspects |= suspects
                 raise
+
+    def answer(self, kind: str, over: threading.Event) -> None:
+        """Questions of pages, of that kind."""
+        while not over.wait(settings.INQUIRY_POLL_SECONDS):
+            with outlived(f"answer {kind}"):
+                inquiries.answer_waiting(kind, self.cluster, over)
+        connection.close()
 
     def beat(self, over: threading.Event) -> None:
         while not over.wait(BEAT_SECONDS):

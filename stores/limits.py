@@ -41,6 +41,17 @@ def keep(action: str, actor: Actor) -> None:
     raise too_many(limit, newest[limit] + WINDOW - now)
 
 
+def check(action: str, actor: Actor) -> None:
+    """As ``keep``, before it is done: raises TooMany where it may not be done once more."""
+    limit, now = settings.HOURLY_LIMITS.get(action), timezone.now()
+    if limit is None or actor.user is None or actor.via not in LIMITED:
+        return
+    done = AuditEvent.objects.filter(actor=actor.user, action=action, at__gt=now - WINDOW)
+    newest = list(done.order_by("-at", "-id").values_list("at", flat=True)[:limit])
+    if len(newest) == limit:
+        raise too_many(limit, newest[-1] + WINDOW - now if newest else WINDOW)
+
+
 def too_many(limit: int, wait: timedelta) -> TooMany:
     seconds = max(int(wait.total_seconds()) + 1, 1)
     minutes = -(-seconds // 60)

@@ -277,6 +277,29 @@ SENTENCES: dict[str, Any] = {
     "span-minute": _("a minute"),
     "span-minutes": _("%(count)s minutes"),
     "span-hours": _("%(count)s hours"),
+    # Why a question that a page asked the cluster has no answer
+    "inquiry-unanswered": _(
+        "Nobody has answered in time: the platform may be busy. Nothing is lost; try again in a "
+        "minute, and ask support if it happens again."
+    ),
+    "inquiry-unavailable": _(
+        "The cluster cannot be reached at the moment. Nothing is lost; try again in a minute."
+    ),
+    "inquiry-refused": _(
+        "The platform may not look into this store at the moment. Try again in a minute; if it "
+        "happens again, ask support, naming this store."
+    ),
+    "inquiry-failed": _(
+        "Something unexpected went wrong on our side. Try again; if it happens again, ask support, "
+        "naming this store."
+    ),
+    "inquiry-changed": _(
+        "The store, or what you may do with it, changed while you waited. Look at it again."
+    ),
+    "credentials-absent": _(
+        "The initial password is no longer in the cluster. The shop does not need it: reset the "
+        "password in the shop as described below, or ask support."
+    ),
     # Outcomes of operations
     "superseded": _("Ended, because the store was asked to do something else."),
     "undone": _("Ended, because the store was wanted back."),

@@ -20,6 +20,7 @@ from django_q.tasks import async_task
 TASKS = "provisioning.tasks."
 CONVERGE = TASKS + "converge_store"
 HEARTBEAT = TASKS + "heartbeat"
+ANSWER = TASKS + "answer_inquiry"
 KEPT = timedelta(days=7)
 
 
@@ -52,6 +53,13 @@ def ring_unanswered() -> None:
     waiting = Store.objects.existing().filter(rings__gte=1, lease_until=None)
     for store_id in waiting.values_list("pk", flat=True):
         ring_again(store_id)
+
+
+def ring_inquiry(inquiry_id: UUID) -> None:
+    """Somebody at a page waits for an answer from the cluster. Not counted: the watcher looks for
+    these by itself, since all workers may have their hands full.
+    """
+    async_task(ANSWER, str(inquiry_id))
 
 
 def length() -> int:

@@ -25,6 +25,8 @@ Beat = Callable[[], None]
 
 STORE_LABEL = "storeyard.dev/store"
 MANAGED_BY = "app.kubernetes.io/managed-by"
+# On pods: which part of the shop they are.
+COMPONENT_LABEL = "app.kubernetes.io/component"
 RELEASE_ANNOTATION = "storeyard.dev/release"
 # What the release consists of, as it was when Helm had put it in: "Kind/name" to generation.
 PARTS_ANNOTATION = "storeyard.dev/release-parts"
@@ -192,6 +194,21 @@ class Cluster(ABC):
         ``nodes``, ``storageclasses``, ``leases`` of its components, ``releases`` (labels of Helm's
         revisions) and ``logs`` ("pod/container" to the redacted end of what it wrote, of containers
         that are not well).
+        """
+
+    @abstractmethod
+    def logs(self, namespace: str, component: str, lines: int) -> dict[str, str]:
+        """ "pod/container" to the redacted end of what it wrote, at most so many lines; of the pods of
+        that component (of all, if empty) that have ever run, the youngest pods first.
+
+        Empty where there is nothing to be had. Of a container that is about to be started again: what
+        the one before it wrote.
+        """
+
+    @abstractmethod
+    def events(self, namespace: str) -> list[Item]:
+        """What the cluster says about what is in it, newest first: {first, last (ISO times), count,
+        type, reason, message (redacted), of ("Pod/name")}.
         """
 
     @abstractmethod

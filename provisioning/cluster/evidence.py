@@ -15,6 +15,7 @@ from typing import Any
 
 from provisioning.cluster.api import METADATA_ONLY, Api, NotFound, path_of
 from provisioning.cluster.base import Manifest
+from provisioning.cluster.telling import read_log
 from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
 from provisioning.redaction import redact, tail
 
@@ -24,10 +25,6 @@ MOST = 200
 MOST_LOGS = 6
 LOG_LINES = 40
 LOG_CHARACTERS = 4096
-# What is read of a log: lines can be long, and the end of it counts.
-LOG_BYTES = 65536
-# A node that does not answer must not hold up the rest.
-LOG_TIMEOUT = (3.0, 5.0)
 COMPONENTS = ("kube-controller-manager", "kube-scheduler")
 WORKLOADS = ("Deployment", "StatefulSet")
 HELM_LABELS = ("name", "status", "version", "createdAt", "modifiedAt")
@@ -153,26 +150,5 @@ def unwell(pods: list[Manifest]) -> Iterator[tuple[str, str, bool]]:
 
 def log_of(api: Api, namespace: str, pod: str, container: str, previous: bool) -> str:
     """Empty where there is none."""
-    query: dict[str, Any] = {
-        "container": container, "tailLines": LOG_LINES, "limitBytes": LOG_BYTES,
-    }  # fmt: skip
-    if previous:
-        query["previous"] = "true"
-    response = api.open(
-        "GET",
-        f"{path_of('Pod', pod, namespace)}/log",
-        query=query,
-        accept="text/plain, */*",
-        timeout=LOG_TIMEOUT,
-    )
-    data = read(response)
-    return tail(data.decode(errors="replace"), LOG_CHARACTERS) if response.status == 200 else ""
-
-
-def read(response: Any) -> bytes:
-    from urllib3.exceptions import HTTPError
-
-    try:
-        return bytes(response.read())
-    except (HTTPError, OSError) as error:
-        raise ClusterUnavailable(f"a log broke off: {error}") from error
+    data = read_log(api, namespace, pod, container, previous, LOG_LINES)
+    return tail(data.decode(errors="replace"), LOG_CHARACTERS)

@@ -17,6 +17,7 @@ from provisioning.cluster import (
     readiness,
     records,
     surveying,
+    telling,
     watching,
 )
 from provisioning.cluster.api import Api, Conflict, NotFound, path_of
@@ -260,6 +261,12 @@ class KubernetesCluster(Cluster):
 
     def evidence(self, namespace: str) -> dict[str, Any]:
         return evidence.collect(self.api, namespace)
+
+    def logs(self, namespace: str, component: str, lines: int) -> dict[str, str]:
+        return telling.logs(self.api, namespace, component, lines)
+
+    def events(self, namespace: str) -> list[Item]:
+        return telling.events(self.api.objects("Event", namespace))
 
     def routes(self, namespace: str) -> list[str]:
         return [

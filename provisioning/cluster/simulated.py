@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from provisioning.cluster import inventory, parts, readiness
+from provisioning.cluster import inventory, parts, readiness, telling
 from provisioning.cluster import seen as reduced
 from provisioning.cluster.base import (
     CHART_ANNOTATION,
@@ -39,6 +39,7 @@ from provisioning.cluster.simulation import (
     looking,
     releases,
 )
+from provisioning.cluster.simulation import telling as spoken
 from provisioning.cluster.simulation.admission import add, admit, rejected
 from provisioning.cluster.simulation.course import Course
 from provisioning.cluster.simulation.looking import Look
@@ -275,6 +276,19 @@ class SimulatedCluster(Cluster):
                 return self.all_seen(objects, namespace, kinds)
 
             return evidence.collect(objects, namespace, self.course(objects, namespace), seen)
+
+    def logs(self, namespace: str, component: str, lines: int) -> dict[str, str]:
+        with self.file.reading() as objects:
+            going = self.course(objects, namespace)
+            found = spoken.logs(objects, namespace, component, lines, going)
+            # Which containers there are anybody may see, what they wrote not.
+            allowed = objects.find("RoleBinding", ACCESS, namespace)
+            return found if allowed else dict.fromkeys(found, "")
+
+    def events(self, namespace: str) -> list[Item]:
+        with self.file.reading() as objects:
+            found = spoken.events(objects, namespace, self.course(objects, namespace))
+            return telling.events(found)
 
     def routes(self, namespace: str) -> list[str]:
         with self.file.reading() as objects:

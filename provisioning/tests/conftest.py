@@ -10,9 +10,10 @@ import pytest
 from django.apps import apps
 from django_q.signing import SignedPackage
 
-from provisioning import runner
+from provisioning import inquiries, runner
 from provisioning.cluster.base import Cluster
 from provisioning.cluster.simulated import SimulatedCluster
+from stores import queue
 from stores.actor import Actor
 from stores.models import Store, User
 from stores.services import create_store
@@ -52,7 +53,12 @@ def deliver(cluster: Cluster, limit: int = 50) -> int:
     delivered = 0
     while (task := tasks.first()) and delivered < limit:
         task.delete()
-        runner.converge(UUID(SignedPackage.loads(task.payload)["args"][0]), cluster, rung=True)
+        rung = SignedPackage.loads(task.payload)
+        subject = UUID(rung["args"][0])
+        if rung["func"] == queue.ANSWER:
+            inquiries.answer(subject, cluster)
+        else:
+            runner.converge(subject, cluster, rung=True)
         delivered += 1
     return delivered
 

@@ -409,7 +409,7 @@ CHART = """\
 {{- end }}
 {{- define "pod" }}
 metadata:
-  labels: {{ merge (dict "app" .app) .root.Values.commonLabels | toJson }}
+  labels: {{ merge (dict "app" .app "app.kubernetes.io/component" .app) .root.Values.commonLabels | toJson }}
   annotations: {color: {{ .root.Values.color | quote }}}
 spec:
   securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
@@ -749,6 +749,49 @@ def test_a_store_that_is_all_up_has_no_diagnosis(
     cluster.ensure_release(release_of(store, chart))
     eventually(lambda: not cluster.not_ready(store.namespace))
     assert diagnosis.diagnose(cluster.evidence(store.namespace)) is None
+
+
+def test_of_a_component_the_containers_that_have_run_have_a_log(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    assert cluster.logs(store.namespace, "", 10) == {}
+    cluster.ensure_release(release_of(store, chart))
+    eventually(lambda: not cluster.not_ready(store.namespace))
+    (web,) = cluster.logs(store.namespace, "web", 10)
+    pod, container = web.split("/")
+    assert pod.startswith(WEB) and container == "web"
+    assert set(cluster.logs(store.namespace, "db", 10)) == {f"{DATABASE}-0/db"}
+    everything = cluster.logs(store.namespace, "", 10)
+    assert {name.split("/")[1] for name in everything} == {"web", "db", "setup"}
+    # Where nothing can be had (fake nodes write none) the log is empty, and is a log all the same.
+    assert all(len(text.splitlines()) <= 10 for text in everything.values())
+    assert cluster.logs(store.namespace, "none", 10) == {}
+    assert cluster.logs("store-none-000000", "", 10) == {}
+
+
+def test_where_we_have_no_rights_a_log_is_empty(cluster: Cluster, chart: Path) -> None:
+    with opened(cluster) as store:
+        cluster.ensure_release(release_of(store, chart))
+        eventually(lambda: not cluster.not_ready(store.namespace))
+        cluster.delete("RoleBinding", manifests.BINDING, store.namespace)
+        eventually(lambda: cluster.logs(store.namespace, "web", 10))
+        assert set(cluster.logs(store.namespace, "web", 10).values()) == {""}
+
+
+def test_events_are_told_newest_first_and_of_one_namespace(
+    cluster: Cluster, store: Store, chart: Path
+) -> None:
+    assert cluster.events(store.namespace) == []
+    cluster.ensure_release(release_of(store, chart))
+    eventually(lambda: not cluster.not_ready(store.namespace))
+    told = cluster.events(store.namespace)
+    assert all(set(one) == EVENT for one in told)
+    assert [one["last"] for one in told] == sorted((one["last"] for one in told), reverse=True)
+    assert json.loads(json.dumps(told)) == told
+    assert cluster.events("store-none-000000") == []
+
+
+EVENT = {"first", "last", "count", "type", "reason", "message", "of"}
 
 
 def names_of(items: list[Manifest]) -> set[str]:

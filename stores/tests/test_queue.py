@@ -97,6 +97,7 @@ def test_only_the_doorbell_queues_anything():
     assert calls == {
         "stores/queue.py": [
             "async_task(CONVERGE, str(store_id))",
+            "async_task(ANSWER, str(inquiry_id))",
             "async_task(HEARTBEAT, q_options={'cluster': group})",
         ]
     }
