@@ -23,6 +23,9 @@ def fast_and_separate(settings, tmp_path) -> None:
     settings.CLUSTER = "simulated"
     get_cluster.cache_clear()
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Whoever failed to log in in one test has not in the next.
+    memory = "django.core.cache.backends.locmem.LocMemCache"
+    settings.CACHES = {"default": {"BACKEND": memory, "LOCATION": str(tmp_path)}}
     # Tests of the grace period give themselves one.
     settings.GRACE_SECONDS = 0
     settings.SIMULATED_CLUSTER_FILE = tmp_path / "cluster.sqlite3"

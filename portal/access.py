@@ -74,6 +74,6 @@ def actor_of(request: HttpRequest, via: str = "portal") -> Actor:
     return Actor(
         request.user,
         via,
-        address=request.META.get("REMOTE_ADDR", ""),
+        address=request.client_address,
         request_id=request.request_id,
     )

@@ -16,6 +16,7 @@ def platform(request: HttpRequest) -> dict[str, Any]:
         "store_scheme": settings.STORE_SCHEME,
         "store_domain": settings.STORE_DOMAIN,
         "support_email": settings.SUPPORT_EMAIL,
+        "sign_up": settings.SIGNUP,
         # Asked only by a page that shows it.
         "troubles": troubles,
     }

@@ -8,8 +8,12 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils.translation import ngettext
 
 from stores.errors import TooMany
+
+# Over which allauth counts, where it does not say otherwise.
+LIMIT_SECONDS = 60
 
 
 def bare(request: HttpRequest, status: int, **context: Any) -> HttpResponse:
@@ -47,3 +51,16 @@ def too_many(request: HttpRequest, refused: TooMany) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return render(request, "403_csrf.html", status=403)
+
+
+def too_many_requests(request: HttpRequest, wait: int = LIMIT_SECONDS) -> HttpResponse:
+    """What allauth's limits answer: ``wait`` seconds later it may be tried again."""
+    minutes = -(-wait // 60)
+    again = ngettext(
+        "That was tried too often. Nothing is locked for good: wait %(minutes)d minute, "
+        "then try again.",
+        "That was tried too often. Nothing is locked for good: wait %(minutes)d minutes, "
+        "then try again.",
+        minutes,
+    )
+    return too_many(request, TooMany(again % {"minutes": minutes}, retry_after=wait))

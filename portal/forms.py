@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm
 
 from stores import names, plans
 from stores.errors import Refused
@@ -73,10 +72,3 @@ class StoreForm(forms.Form):
     def refuse(self, refused: Refused) -> None:
         """Show a service's refusal at the field it is about, or above the form."""
         self.add_error(refused.field if refused.field in self.fields else None, str(refused))
-
-
-class LoginForm(AuthenticationForm):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for field in self.fields.values():
-            field.widget.attrs["class"] = "form-control form-control-lg"

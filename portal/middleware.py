@@ -12,6 +12,8 @@ from portal import errors
 # How long it is until somebody should ask again.
 MAINTENANCE_SECONDS = 60
 
+from portal.client_address import client_address
+
 
 def request_id(
     get_response: Callable[[HttpRequest], HttpResponse],
@@ -20,6 +22,7 @@ def request_id(
 
     def middleware(request: HttpRequest) -> HttpResponse:
         request.request_id = str(uuid.uuid4())  # type: ignore[attr-defined]
+        request.client_address = client_address(request)  # type: ignore[attr-defined]
         response = get_response(request)
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
         # No page of ours asks for any of these.

@@ -1,21 +1,20 @@
 """Every address of the portal. One that names a store takes it as ``store_id``."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
-from django.contrib.auth.views import LoginView, LogoutView
-from django.urls import path
+from django.urls import include, path
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
 from portal import errors, history_pages, store_page, views
-from portal.forms import LoginForm
 
 HOME = require_safe(RedirectView.as_view(pattern_name="store-list"))
-LOGIN = LoginView.as_view(authentication_form=LoginForm, redirect_authenticated_user=True)
+# Before the admin's addresses are made of it, or it is ignored: one way in for everybody.
+admin.site.login = secure_admin_login(admin.site.login)
 
 urlpatterns = [
     path("", HOME, name="home"),
-    path("login/", LOGIN, name="login"),
-    path("logout/", LogoutView.as_view(), name="logout"),
+    path("account/", include("portal.account_urls")),
     path("healthz", views.healthz, name="healthz"),
     path("stores/", views.store_list, name="store-list"),
     path("stores/rows/", views.store_rows, name="store-rows"),
@@ -40,4 +39,5 @@ urlpatterns = [
 ]
 
 handler400 = errors.bad_request
+handler429 = errors.too_many_requests
 handler500 = errors.server_error

@@ -137,11 +137,11 @@ class Browser:
         return str(self.opener.open(self.address + path, timeout=20).read().decode())
 
     def log_in(self, name: str, password: str) -> str:
-        self.get("/login/")
+        self.get("/account/login/")
         token = next(cookie.value for cookie in self.cookies if cookie.name == "csrftoken")
-        fields = {"username": name, "password": password, "csrfmiddlewaretoken": token}
+        fields = {"login": name, "password": password, "csrfmiddlewaretoken": token}
         data = urllib.parse.urlencode(fields).encode()
-        with self.opener.open(self.address + "/login/", data, timeout=20) as answer:
+        with self.opener.open(self.address + "/account/login/", data, timeout=20) as answer:
             return str(answer.geturl())
 
 
@@ -172,12 +172,12 @@ def test_the_owner_cannot_use_the_admin(demo: Demo) -> None:
 
 
 def test_a_wrong_password_stays_at_the_door(demo: Demo) -> None:
-    assert Browser(demo).log_in("demo", "wrong").endswith("/login/")
+    assert Browser(demo).log_in("demo", "wrong").endswith("/account/login/")
 
 
 def test_its_files_are_styled(demo: Demo) -> None:
     """DEBUG is off, and nobody collected them."""
-    page = Browser(demo).get("/login/")
+    page = Browser(demo).get("/account/login/")
     for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', page):
         assert Browser(demo).get(path)
 

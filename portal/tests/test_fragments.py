@@ -149,5 +149,5 @@ def test_the_fragment_keeps_search_filter_and_page(at_alice, alice, make_store):
 def test_an_expired_login_sends_the_whole_page_to_the_login(route, store):
     args = [store.pk] if route == "store-status" else []
     response = Client().get(reverse(route, args=args), headers=HTMX)
-    assert response["HX-Redirect"] == "/login/?next=/stores/%3Fstatus%3Dready"
+    assert response["HX-Redirect"] == "/account/login/?next=/stores/%3Fstatus%3Dready"
     assert response.content == b""

@@ -359,10 +359,10 @@ def test_a_deleted_store_keeps_its_page(at_alice, make_store):
 # --- The platform ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("url", [LIST, "/stores/new/", "/login/", "/nowhere/"])
+@pytest.mark.parametrize("url", [LIST, "/stores/new/", "/account/login/", "/nowhere/"])
 def test_every_page_says_that_the_cluster_is_simulated(url, at_alice, client, store, settings):
     settings.CLUSTER = "simulated"
-    visitor = client if url == "/login/" else at_alice
+    visitor = client if url == "/account/login/" else at_alice
     assert "no real store is made" in visitor.get(url).content.decode()
     settings.CLUSTER = "kubernetes"
     assert "no real store is made" not in visitor.get(url).content.decode()

@@ -51,7 +51,7 @@ def test_staff_are_told_too(at_carol):
 
 def test_visitors_are_told_nothing(client, db):
     silence()
-    assert SAID not in client.get("/login/").content.decode()
+    assert SAID not in client.get("/account/login/").content.decode()
 
 
 def test_a_fresh_installation_says_nothing(db):

@@ -15,7 +15,7 @@ def staff(request: HttpRequest) -> Actor:
     return Actor(
         cast(User, request.user),
         "admin",
-        address=request.META.get("REMOTE_ADDR", ""),
+        address=getattr(request, "client_address", ""),
         request_id=getattr(request, "request_id", ""),
     )
 

@@ -1,0 +1,53 @@
+"""How the pages about accounts look: allauth's forms in our dress, and the way between the pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django import template
+from django.forms import BoundField
+from django.forms.widgets import CheckboxInput, RadioSelect, Select
+from django.template import Context
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+register = template.Library()
+
+# Route -> its name in the list, and which other routes belong to it.
+PAGES = (
+    ("account_email", _("E-mail"), ()),
+    ("account_change_password", _("Password"), ("account_set_password",)),
+    ("mfa_index", _("Second factor"), ("mfa_",)),
+    ("usersessions_list", _("Where you are logged in"), ()),
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    name: str
+    url: str
+    current: bool
+
+
+@register.simple_tag(takes_context=True)
+def account_pages(context: Context) -> list[Page]:
+    here = context["request"].resolver_match.view_name
+    return [
+        Page(str(name), reverse(route), here == route or here.startswith(also or ("-",)))
+        for route, name, also in PAGES
+    ]
+
+
+@register.filter
+def look(field: BoundField) -> SafeString:
+    """The widget with our classes, and without the placeholder: the label says it already."""
+    widget = field.field.widget
+    widget.attrs.pop("placeholder", None)
+    if isinstance(widget, CheckboxInput | RadioSelect):
+        look = "form-check-input"
+    elif isinstance(widget, Select):
+        look = "form-select"
+    else:
+        look = "form-control form-control-lg"
+    return field.as_widget(attrs={"class": look})
