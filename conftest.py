@@ -50,6 +50,12 @@ def carol(db) -> User:
 
 
 @pytest.fixture
+def dora(db) -> User:
+    """The second person of a team: alice shares stores with her, or hands them over."""
+    return User.objects.create_user("dora", "dora@example.com", PASSWORD, max_stores=2)
+
+
+@pytest.fixture
 def as_alice(alice: User) -> Actor:
     return Actor(alice, "test")
 

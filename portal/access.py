@@ -15,6 +15,7 @@ from django.utils.cache import add_never_cache_headers
 from django_htmx.http import HttpResponseClientRedirect
 
 from portal import errors
+from stores import consent
 from stores.actor import Actor
 from stores.errors import TooMany
 from stores.models import Store
@@ -60,13 +61,14 @@ def store_for(request: HttpRequest, store_id: UUID, right: Right = Right.SEE) ->
     """The store, for somebody who may do that with it.
 
     To whom it is nothing, it is as unknown as none at all (404). Who may see it, but not do this,
-    is told so (403).
+    is told so (403). That support looks into it is written down, which is all that a GET may change.
     """
     store = Store.objects.find(store_id, request.user)
     if store is None:
         raise Http404("There is no such store.")
     if not may(store.standing, right):
         raise PermissionDenied(str(refusal(store.standing, right)))
+    consent.enter(store, actor=actor_of(request))
     return store
 
 

@@ -12,7 +12,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 from stores.actor import Actor
@@ -104,6 +104,10 @@ class AuditEvent(models.Model):
     ) -> AuditEvent:
         """Add an event to the chain, in the caller's transaction."""
         with transaction.atomic():
+            # Rows before the head, also where the caller has not touched the store's: the event
+            # refers to it, and somebody who changes it would wait for the head meanwhile.
+            if store and connection.features.has_select_for_update:
+                store.__class__.objects.select_for_update(no_key=True).only("pk").get(pk=store.pk)
             head = AuditHead.lock()
             origin = AuditOrigin.of(actor.address) if actor.address else None
             event = cls(

@@ -16,6 +16,10 @@ class QuotaExceeded(Refused):
     """The owner, or the platform, has no place for another store."""
 
 
+class NotAllowed(Refused):
+    """This person may not do that with this store."""
+
+
 class TooMany(Refused):
     """This person does it too often; after ``retry_after`` seconds it is possible again."""
 

@@ -52,9 +52,18 @@ class StoreQuerySet(models.QuerySet["Store"]):
         found = self.annotate(share_role=Subquery(role), has_consent=Exists(consent))
         return found.filter(Q(owner=user) | Q(share_role__isnull=False) | Q(has_consent=True))
 
+    def with_consent(self) -> StoreQuerySet:
+        """``consent_until``: how long support may look into it; ``consent_asked``: it asks whether."""
+        given = Consent.objects.in_force().filter(store=OuterRef("pk")).order_by("-ends_at")
+        asked = Consent.objects.open_questions().filter(store=OuterRef("pk"))
+        return self.annotate(
+            consent_until=Subquery(given.values("ends_at")[:1]), consent_asked=Exists(asked)
+        )
+
     def find(self, pk: uuid.UUID, user: Any) -> Store | None:
-        """The store with ``standing``, where this person stands to it; None for a stranger."""
-        store = self.open_to(user).filter(pk=pk).first()
+        """The store with ``standing``, where this person stands to it, and with what support may;
+        None for a stranger."""
+        store = self.open_to(user).with_consent().filter(pk=pk).first()
         if store is None:
             return None
         if store.owner_id == user.pk:

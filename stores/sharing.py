@@ -67,6 +67,10 @@ class ConsentQuerySet(models.QuerySet["Consent"]):
     def in_force(self) -> ConsentQuerySet:
         return self.filter(given_at__isnull=False, revoked_at=None, ends_at__gt=Now())
 
+    def open_questions(self) -> ConsentQuerySet:
+        """At most one of a store."""
+        return self.filter(given_at=None, revoked_at=None)
+
 
 class Consent(models.Model):
     """An owner lets the support team into one store for a while.
