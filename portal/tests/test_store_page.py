@@ -90,7 +90,7 @@ def test_what_is_used_is_a_bar_with_its_value_in_words(at_alice, store):
     Store.objects.filter(pk=store.pk).update(usage=USAGE)
     page = read(at_alice, store)
     assert "1.5 of 4" in page and 'value="38" aria-labelledby="usage-1"' in page
-    assert "8 GiB of 8 GiB" in page and "bar-full" in page
+    assert "8 GiB of 8 GiB" in page and 'class="meter tone-going"' in page
 
 
 def test_what_is_over_and_went_well_is_folded(at_alice, make_store):
@@ -108,7 +108,7 @@ def test_an_operation_says_how_long_it_took(at_alice, store):
 
 def test_a_step_under_way_shows_how_far_the_operation_is(at_alice, make_store):
     page = read(at_alice, make_store("provisioning"))
-    assert "1 of 6 steps" in page and '<progress class="bar bar-thin" max="6" value="1"' in page
+    assert "1 of 6 steps" in page and '<progress class="meter tone-busy" max="6" value="1"' in page
 
 
 # --- How little is sent --------------------------------------------------------------------
