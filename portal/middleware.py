@@ -8,11 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from portal import errors
+from portal.client_address import client_address
 
 # How long it is until somebody should ask again.
 MAINTENANCE_SECONDS = 60
-
-from portal.client_address import client_address
 
 
 def request_id(
