@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django_htmx.http import HttpResponseClientRedirect
@@ -48,6 +53,31 @@ def signed_in(view: View) -> View:
         return redirect_to_login(way_back(request, kwargs.get("store_id")))
 
     return wrapper
+
+
+def reauthenticated(view: View) -> View:
+    """Below ``signed_in``: whoever has not proved within REAUTHENTICATION_SECONDS who they are, by
+    password or second factor, is asked to, and then brought back to the page.
+
+    Nothing of a form that was sent is kept meanwhile: it has to be sent again.
+    """
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if did_recently_reauthenticate(request):
+            return view(request, *args, **kwargs)
+        page = way_back(request, kwargs.get("store_id"))
+        if request.htmx:
+            return HttpResponseClientRedirect(proof_of_identity(request, page))
+        return redirect(proof_of_identity(request, page))
+
+    return wrapper
+
+
+def proof_of_identity(request: HttpRequest, page: str) -> str:
+    """The address that asks who one is, and then leads to ``page``."""
+    methods = get_adapter(request).get_reauthentication_methods(request.user)
+    return f"{methods[0]['url']}?{urlencode({REDIRECT_FIELD_NAME: page})}"
 
 
 def way_back(request: HttpRequest, store_id: UUID | None) -> str:
