@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import pytest
-from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -64,13 +62,3 @@ def test_after_a_while_it_is_asked_again(at_alice, alice, monkeypatch, settings)
 
 def test_a_proof_never_leads_to_another_site(at_alice):
     assert "evil.example" not in prove(at_alice, next="https://evil.example/").url
-
-
-@pytest.mark.django_db
-def test_nobody_proves_to_be_nobody(client):
-    assert prove(client).url.startswith(reverse("account_login"))
-    request = RequestFactory().get("/secret/")
-    request.session, request.user = client.session, AnonymousUser()
-    request.htmx = HtmxDetails(request)
-    with pytest.raises(IndexError):
-        page(request)
