@@ -52,6 +52,7 @@ function ago(seconds) {
 }
 
 function duration(seconds) {
+  if (seconds < 1) return "< 1 s";
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
   return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;

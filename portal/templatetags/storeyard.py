@@ -10,8 +10,10 @@ from django import template
 from django.template import Context
 from django.template.loader import get_template
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from stores.health import Told, told
@@ -69,23 +71,55 @@ def tone(store: Store) -> str:
     return LOOKS[Status(store.status)][1]
 
 
-@register.filter
-def ago(moment: datetime) -> SafeString:
-    """Relative for reading, exact in the title; storeyard.js keeps the words true."""
+def stamped(moment: datetime, words: str, marks: str = "") -> SafeString:
+    """``words`` to read, and the exact time in the person's own time zone to point at.
+
+    ``marks``: what tells storeyard.js to keep the words true.
+    """
     return format_html(
-        '<time datetime="{}" title="{}" data-ago>{}</time>',
+        '<time datetime="{}" title="{}"{}>{}</time>',
         moment.isoformat(timespec="seconds"),
-        moment.strftime("%Y-%m-%d %H:%M:%S UTC"),
-        in_words(timezone.now() - moment),
+        timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S %Z"),
+        mark_safe(f" {marks}" if marks else ""),
+        words,
     )
 
 
+@register.filter
+def ago(moment: datetime) -> SafeString:
+    return stamped(moment, in_words(timezone.now() - moment), "data-ago")
+
+
+@register.filter
+def seen(at: datetime) -> SafeString:
+    """As ``ago``; storeyard.js puts a younger time in when an answer names one."""
+    return stamped(at, in_words(timezone.now() - at), "data-ago data-seen")
+
+
+@register.filter
+def moment(at: datetime) -> SafeString:
+    """The time of day, with its date where that is not today's."""
+    local = timezone.localtime(at)
+    words = local.strftime("%H:%M %Z")
+    if local.date() != timezone.localdate():
+        words = f"{date_format(local, 'DATE_FORMAT')}, {words}"
+    return stamped(at, words)
+
+
+@register.filter
+def until(moment: datetime) -> SafeString:
+    """How long it is until then; storeyard.js counts it down."""
+    left = max(moment - timezone.now(), timedelta())
+    return stamped(moment, duration(timedelta(seconds=int(left.total_seconds()))), "data-until")
+
+
 def in_words(age: timedelta) -> str:
+    """As Intl.RelativeTimeFormat says it in the browser, which goes on counting."""
     seconds = int(age.total_seconds())
     if seconds < 10:
-        return "just now"
+        return _("just now")
     if seconds < 60:
-        return f"{seconds} seconds ago"
+        return ngettext("%d second ago", "%d seconds ago", seconds) % seconds
     if seconds < 3600:
         return ngettext("%d minute ago", "%d minutes ago", seconds // 60) % (seconds // 60)
     if seconds < 86400:
@@ -108,40 +142,6 @@ def duration(length: timedelta | None) -> str:
 
 
 @register.filter
-def moment(at: datetime) -> SafeString:
-    """The time of day; the whole date in the title."""
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        at.isoformat(timespec="seconds"),
-        at.strftime("%Y-%m-%d %H:%M:%S UTC"),
-        at.strftime("%H:%M UTC"),
-    )
-
-
-@register.filter
-def seen(at: datetime) -> SafeString:
-    """As ``ago``; storeyard.js puts a younger time in when an answer names one."""
-    return format_html(
-        '<time datetime="{}" title="{}" data-ago data-seen>{}</time>',
-        at.isoformat(timespec="seconds"),
-        at.strftime("%Y-%m-%d %H:%M:%S UTC"),
-        in_words(timezone.now() - at),
-    )
-
-
-@register.filter
-def until(moment: datetime) -> SafeString:
-    """How long it is until then; storeyard.js counts it down."""
-    left = max(moment - timezone.now(), timedelta())
-    return format_html(
-        '<time datetime="{}" title="{}" data-until>{}</time>',
-        moment.isoformat(timespec="seconds"),
-        moment.strftime("%Y-%m-%d %H:%M:%S UTC"),
-        duration(timedelta(seconds=int(left.total_seconds()))),
-    )
-
-
-@register.filter
 def length_in_words(seconds: float) -> str:
     """Of a setting: whole minutes where it is some."""
     if seconds < 120:
@@ -159,7 +159,7 @@ def note(store: Store, waiting: dict[UUID, str]) -> str:
     if place := waiting.get(store.pk):
         return place
     if store.message.get("code") == "paused":
-        return "paused"
+        return _("paused")
     for operation in store.open_operations:
         for step in reversed(operation.steps.all()):
             return step.title
