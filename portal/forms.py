@@ -6,9 +6,12 @@ import uuid
 from collections.abc import Callable
 
 from django import forms
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
-from stores import names, plans
+from stores import names, plans, services
 from stores.errors import Refused
+from stores.models import Store
 
 
 def checked(clean: Callable[[str], str], text: str) -> str:
@@ -20,17 +23,30 @@ def checked(clean: Callable[[str], str], text: str) -> str:
 
 
 class StoreForm(forms.Form):
+    first_error = ""
+
     # Nothing is stripped: the rules of names look at what was really typed.
     name = forms.CharField(
+        label=_("Name"),
         required=False,
         strip=False,
-        help_text=f"What customers call your store. Up to {names.NAME_MAX} characters, any language.",
-        widget=forms.TextInput(attrs={"class": "form-control form-control-lg"}),
+        help_text=format_lazy(
+            _("What customers call your store. Up to {most} characters, any language."),
+            most=names.NAME_MAX,
+        ),
+        widget=forms.TextInput(
+            attrs={"class": "form-control form-control-lg", "autocomplete": "off"}
+        ),
     )
     address = forms.CharField(
+        label=_("Address"),
         required=False,
         strip=False,
-        help_text=f"{names.ADDRESS_RULE} Leave it empty to make it from the name.",
+        help_text=format_lazy(
+            "{rule} {otherwise}",
+            rule=names.ADDRESS_RULE,
+            otherwise=_("Leave it empty to make it from the name. It cannot be changed later."),
+        ),
         widget=forms.TextInput(
             attrs={
                 "class": "form-control form-control-lg",
@@ -41,6 +57,7 @@ class StoreForm(forms.Form):
         ),
     )
     plan = forms.CharField(required=False, initial=plans.DEFAULT_PLAN)
+    engine = forms.CharField(required=False, initial=Store.Engine.WOOCOMMERCE)
     # Made with the form and sent with it: the same form sent twice makes one store.
     idempotency_key = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
@@ -60,12 +77,20 @@ class StoreForm(forms.Form):
     def clean_plan(self) -> str:
         return checked(plans.clean_plan, self.cleaned_data["plan"])
 
+    def clean_engine(self) -> str:
+        # While there is one, nobody has to name it.
+        asked = self.cleaned_data["engine"] or str(Store.Engine.WOOCOMMERCE)
+        return checked(services.clean_engine, asked)
+
     def start_at(self, field: str) -> None:
         """Where the cursor is when the page opens."""
         self.fields[field].widget.attrs["autofocus"] = True
 
     def start_at_first_error(self) -> None:
-        if wrong := [field for field in ("name", "address") if field in self.errors]:
+        """The choices are no widgets of the form's: their template asks ``first_error``."""
+        wrong = [field for field in self.fields if field in self.errors]
+        self.first_error = wrong[0] if wrong else ""
+        if wrong:
             self.start_at(wrong[0])
 
     def refuse(self, refused: Refused) -> None:

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import listing
@@ -18,6 +19,12 @@ from stores import names, services
 from stores.errors import QuotaExceeded, Refused, TooMany
 from stores.models import Store, User
 from stores.plans import PLANS
+
+WHAT_IT_IS = {
+    Store.Engine.WOOCOMMERCE: gettext_lazy(
+        "WordPress with its shop: products, cart, orders and payment, thousands of themes and plugins."
+    ),
+}
 
 
 @require_safe
@@ -88,6 +95,8 @@ def creating(user: User, form: StoreForm, refusal: str = "") -> dict[str, Any]:
         "refusal": refusal,
         "plans": [(PLANS[code], room) for code, room in preflight.by_plan().items()],
         "chosen_plan": form["plan"].value(),
+        "engines": [(code, label, WHAT_IT_IS[code]) for code, label in Store.Engine.choices],
+        "chosen_engine": form["engine"].value() or Store.Engine.WOOCOMMERCE,
         **address_preview("", ""),
     }
 

@@ -16,7 +16,7 @@ class Plan:
     code: str
     # Translated when they are shown.
     name: Any
-    summary: Any
+    purpose: Any
     requests_cpu: str
     requests_memory: str
     limits_cpu: str
@@ -28,6 +28,32 @@ class Plan:
     pods: int = 20
     volumes: int = 10
 
+    @property
+    def cpu(self) -> str:
+        return self.requests_cpu
+
+    @property
+    def memory(self) -> str:
+        return in_units(self.limits_memory)
+
+    @property
+    def disk(self) -> str:
+        return in_units(self.storage)
+
+    @property
+    def summary(self) -> str:
+        return _("%(purpose)s: %(cpu)s CPU, %(memory)s of memory, %(disk)s of disk.") % {
+            "purpose": self.purpose,
+            "cpu": self.cpu,
+            "memory": self.memory,
+            "disk": self.disk,
+        }
+
+
+def in_units(quantity: str) -> str:
+    """As people write it: all sizes of plans are in Gi."""
+    return quantity.replace("Gi", " GiB")
+
 
 PLANS: dict[str, Plan] = {
     plan.code: plan
@@ -35,7 +61,7 @@ PLANS: dict[str, Plan] = {
         Plan(
             "small",
             gettext_lazy("Small"),
-            gettext_lazy("For a first shop: 2 CPU, 4 GiB of memory, 20 GiB of disk."),
+            gettext_lazy("For a first shop"),
             requests_cpu="2",
             requests_memory="2Gi",
             limits_cpu="4",
@@ -50,7 +76,7 @@ PLANS: dict[str, Plan] = {
         Plan(
             "standard",
             gettext_lazy("Standard"),
-            gettext_lazy("For most shops: 4 CPU, 8 GiB of memory, 50 GiB of disk."),
+            gettext_lazy("For most shops"),
             requests_cpu="4",
             requests_memory="4Gi",
             limits_cpu="8",
@@ -63,7 +89,7 @@ PLANS: dict[str, Plan] = {
         Plan(
             "large",
             gettext_lazy("Large"),
-            gettext_lazy("For a busy shop: 8 CPU, 16 GiB of memory, 200 GiB of disk."),
+            gettext_lazy("For a busy shop"),
             requests_cpu="8",
             requests_memory="8Gi",
             limits_cpu="16",

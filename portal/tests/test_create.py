@@ -1,5 +1,7 @@
 """Creating a store: what is refused, what is kept, and what happens once."""
 
+import re
+
 import pytest
 from django.urls import reverse
 from django.utils.html import escape
@@ -55,6 +57,7 @@ def test_without_an_address_it_is_made_from_the_name(at_alice):
         ({"address": "taken-shop"}, "address", "is taken"),
         ({"plan": "gigantic"}, "plan", "There is no plan"),
         ({"plan": ""}, "plan", "There is no plan"),
+        ({"engine": "shopify"}, "engine", "There is no engine"),
     ],
 )
 def test_what_breaks_a_rule_is_refused_beside_its_field(changed, field, words, at_alice, bob):
@@ -75,6 +78,21 @@ def test_a_refusal_is_tied_to_its_input_and_keeps_what_was_typed(at_alice):
     assert 'aria-invalid="true"' in page
     assert f'value="{escape(GOOD["name"])}"' in page and 'value="Not Good"' in page
     assert 'value="large" checked' in page
+
+
+@pytest.mark.parametrize(
+    ("changed", "focused"),
+    [
+        ({"name": "", "plan": "x"}, 'id="id_name"'),
+        ({"address": "Not Good"}, 'id="id_address"'),
+        ({"plan": "x"}, 'name="plan" value="small"'),
+        ({"engine": "x"}, 'name="engine" value="woocommerce"'),
+    ],
+)
+def test_the_cursor_is_where_the_first_mistake_is(changed, focused, at_alice):
+    page = post(at_alice, **changed).content.decode()
+    fields = [tag for tag in re.findall("<input[^>]*>", page) if "autofocus" in tag]
+    assert len(fields) == 1 and focused in fields[0]
 
 
 def test_null_characters_are_refused(at_alice):
@@ -121,8 +139,10 @@ def test_every_form_has_a_key_of_its_own_and_is_not_kept_by_the_browser(at_alice
 def test_the_rule_and_the_plans_are_there_before_typing(at_alice):
     page = at_alice.get(URL).content.decode()
     assert "3 to 40 characters" in page and ".stores.localhost" in page
-    for plan in ("Small", "Standard", "Large"):
+    for plan in ("Small", "Standard", "Large", "WooCommerce"):
         assert f'<span class="plan-name">{plan}</span>' in page
+    for size in ("2 CPU", "8 GiB of memory", "200 GiB of disk"):
+        assert size in page
 
 
 @pytest.mark.parametrize(
