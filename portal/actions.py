@@ -47,7 +47,8 @@ def actions(store: Store) -> list[Action]:
         offered = [undo(store), delete_now(store)]
     else:
         offered = [retry(store), refresh(store)]
-    return [permitted(action, store) for action in offered]
+    # What is possible comes first.
+    return sorted((permitted(action, store) for action in offered), key=lambda a: bool(a.why_not))
 
 
 def danger(store: Store) -> Action | None:
