@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
-from stores.lifecycle import GOING, TRANSITIONS, Status
+from stores.inquiries import why_no_credentials
+from stores.lifecycle import TRANSITIONS, Status
 from stores.models import Store
 from stores.permissions import Right, refusal
 
@@ -110,19 +111,10 @@ def reveal(store: Store) -> Action | None:
         "eye",
         _("Asks for your password first, then shows it once. Who looked is kept in the history."),
         url,
-        no_password(store),
+        why_no_credentials(store),
         confirmed=True,
     )
     return permitted(action, store)
-
-
-def no_password(store: Store) -> str:
-    """Why there is none to show; empty where there is."""
-    if store.status in GOING or store.status == Status.DELETED:
-        return _("There is nothing to sign in to: the store is %s.") % gone(store)
-    if store.ready_at is None:
-        return _("It can be read as soon as the store has been ready for the first time.")
-    return ""
 
 
 def delete(store: Store) -> Action:

@@ -11,12 +11,12 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import translation
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from stores import messages
 from stores.audit import AuditEvent
 from stores.lifecycle import Status
-from stores.models import Store, User
+from stores.models import Share, Store, User
 from stores.permissions import Standing
 
 # On the store's own page, and on a page of the whole history.
@@ -32,7 +32,7 @@ SENTENCES = {
     "store.ask_undo": gettext_lazy("asked to keep the store after all"),
     "store.skip_grace": gettext_lazy("asked to delete it at once"),
     "store.release_slot": gettext_lazy("gave the place in the quota back"),
-    "store.adopt": gettext_lazy("took the store over from the cluster"),
+    "store.adopt": gettext_lazy("found the store in the cluster and took it in"),
     "store.requested": gettext_lazy("put the store in line"),
     "store.share": gettext_lazy("invited somebody to this store"),
     "store.change_role": gettext_lazy("changed what somebody may do here"),
@@ -60,6 +60,12 @@ SENTENCES = {
     "store.health_degraded": gettext_lazy("found that something is wrong with the shop"),
     "store.health_lost": gettext_lazy("found that the shop is lost"),
     "store.health_unknown": gettext_lazy("could not tell how the shop is"),
+    # The initial password
+    "store.reveal": gettext_lazy("asked to see the initial password"),
+    "store.reveal_refused": gettext_lazy(
+        "was refused the initial password, because their own was wrong"
+    ),
+    "store.reveal_unanswered": gettext_lazy("got no answer about the initial password"),
 }
 # Steps of the lifecycle that go with one of the requests above: the request says it better.
 IMPLIED = ("store.requested", "store.updating", "store.closing", "store.deleting")
@@ -122,9 +128,20 @@ def entry(event: AuditEvent, store: Store, reader: User) -> Entry:
 
 
 def detail(details: dict[str, Any]) -> str:
-    """What was said with it: the cause, what was found, or a person's reason."""
+    """What was said with it: the cause, what was found, how far it reaches, or a person's reason."""
     told = [details.get("message", {}), *details.get("findings", ())]
-    return " ".join(filter(None, [*map(messages.sentence, told), details.get("reason", "")]))
+    said = [*map(messages.sentence, told), extent(details), details.get("reason", "")]
+    return " ".join(filter(None, said))
+
+
+def extent(details: dict[str, Any]) -> str:
+    """As which role, or for how long."""
+    if hours := details.get("hours"):
+        return ngettext("for %(hours)d hour", "for %(hours)d hours", hours) % {"hours": hours}
+    role = details.get("role", details.get("to"))
+    if role in Share.Role.values:
+        return _("as %(role)s") % {"role": str(Share.Role(role).label).lower()}
+    return ""
 
 
 def who(event: AuditEvent, reader: User) -> str:
