@@ -22,7 +22,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from portal import errors
 from stores import consent
 from stores.actor import Actor
-from stores.errors import TooMany
+from stores.errors import NotAllowed, TooMany
 from stores.models import Store
 from stores.permissions import Right, may, refusal
 
@@ -42,6 +42,8 @@ def signed_in(view: View) -> View:
                 response = view(request, *args, **kwargs)
             except TooMany as refused:
                 response = errors.too_many(request, refused)
+            except NotAllowed as refused:
+                raise PermissionDenied(str(refused)) from refused
             # Nobody keeps a copy: not for the next person at this browser, and a form that was
             # sent must not come back to be sent again.
             add_never_cache_headers(response)

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
+from portal.teams import waiting_for
 from portal.troubles import troubles
 
 
@@ -19,4 +20,5 @@ def platform(request: HttpRequest) -> dict[str, Any]:
         "sign_up": settings.SIGNUP,
         # Asked only by a page that shows it.
         "troubles": troubles,
+        "invitations": lambda: waiting_for(request.user),
     }

@@ -77,8 +77,15 @@ def at_a_glance(store: Store) -> dict[str, Any]:
         "told": health,
         "troubles": shown,
         "place": place,
-        # Health turns unknown by itself: no revision tells of it.
-        "version": version(store.revision, store.standing, health and health.health, shown, place),
+        # Health turns unknown by itself, and consent ends so: no revision tells of it.
+        "version": version(
+            store.revision,
+            store.standing,
+            store.consent_until,
+            health and health.health,
+            shown,
+            place,
+        ),
     }
 
 

@@ -6,7 +6,7 @@ from django.urls import include, path
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
-from portal import errors, history_pages, store_page, views
+from portal import errors, history_pages, store_page, teams, views
 
 HOME = require_safe(RedirectView.as_view(pattern_name="store-list"))
 # Before the admin's addresses are made of it, or it is ignored: one way in for everybody.
@@ -35,6 +35,39 @@ urlpatterns = [
         "stores/<uuid:store_id>/delete/now/", store_page.store_delete_now, name="store-delete-now"
     ),
     path("stores/<uuid:store_id>/undo/", store_page.store_undo, name="store-undo"),
+    path("stores/<uuid:store_id>/people/", teams.store_people, name="store-people"),
+    path("stores/<uuid:store_id>/people/leave/", teams.share_leave, name="share-leave"),
+    path(
+        "stores/<uuid:store_id>/people/<uuid:share_id>/role/", teams.share_role, name="share-role"
+    ),
+    path(
+        "stores/<uuid:store_id>/people/<uuid:share_id>/remove/",
+        teams.share_remove,
+        name="share-remove",
+    ),
+    path("stores/<uuid:store_id>/handover/", teams.handover_offer, name="handover-offer"),
+    path(
+        "stores/<uuid:store_id>/handover/withdraw/",
+        teams.handover_withdraw,
+        name="handover-withdraw",
+    ),
+    path("stores/<uuid:store_id>/consent/", teams.consent_give, name="consent-give"),
+    path("stores/<uuid:store_id>/consent/end/", teams.consent_end, name="consent-end"),
+    path("stores/<uuid:store_id>/consent/decline/", teams.consent_decline, name="consent-decline"),
+    path("stores/<uuid:store_id>/consent/ask/", teams.consent_ask, name="consent-ask"),
+    path("invitations/", teams.invitations, name="invitations"),
+    path(
+        "invitations/<uuid:invitation_id>/accept/",
+        teams.invitation_accept,
+        name="invitation-accept",
+    ),
+    path(
+        "invitations/<uuid:invitation_id>/decline/",
+        teams.invitation_decline,
+        name="invitation-decline",
+    ),
+    path("handovers/<uuid:handover_id>/accept/", teams.handover_accept, name="handover-accept"),
+    path("handovers/<uuid:handover_id>/decline/", teams.handover_decline, name="handover-decline"),
     path("admin/", admin.site.urls),
 ]
 

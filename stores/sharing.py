@@ -7,12 +7,17 @@ find out who has one. It counts once a person whose verified address that is has
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+# Who finds an invitation after a year would be let into a store that nobody meant any more.
+INVITATION_LASTS = timedelta(days=14)
 
 
 class Share(models.Model):
@@ -48,6 +53,11 @@ class Share(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_role_display()} {self.email}"
+
+    @property
+    def is_void(self) -> bool:
+        """Not accepted in time."""
+        return self.accepted_at is None and self.invited_at < timezone.now() - INVITATION_LASTS
 
 
 class Handover(models.Model):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -29,11 +29,10 @@ from stores.errors import NotAllowed, Refused
 from stores.lifecycle import Status
 from stores.models import Handover, Letter, Share, Store, User
 from stores.permissions import Right, may, refusal
+from stores.sharing import INVITATION_LASTS
 
 MAX_SHARES = 20
 EMAIL_MAX = 254
-# Who finds an invitation after a year would be let into a store that nobody meant any more.
-INVITATION_LASTS = timedelta(days=14)
 
 
 # --- Sharing -----------------------------------------------------------------------------
@@ -215,6 +214,10 @@ class Invitation:
     store_name: str
     sender: str
     at: datetime
+
+    @property
+    def role_name(self) -> str:
+        return str(Share.Role(self.role).label) if self.role else ""
 
 
 def invitations(addresses: Any) -> list[Invitation]:

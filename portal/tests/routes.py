@@ -16,7 +16,8 @@ def routes() -> Iterator[URLPattern]:
 
 
 def names_of_store_routes() -> list[str]:
-    return [route.name for route in routes() if route.pattern.converters]
+    """Those that take a store's id and nothing else."""
+    return [route.name for route in routes() if set(route.pattern.converters) == {"store_id"}]
 
 
 def names_of_plain_routes() -> list[str]:

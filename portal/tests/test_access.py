@@ -48,7 +48,7 @@ def test_every_route_answers_a_stranger_with_404_by_the_method_it_takes(route, s
     assert 404 in answers
 
 
-@pytest.mark.parametrize("route", STORE_ROUTES)
+@pytest.mark.parametrize("route", sorted(set(STORE_ROUTES) - {"consent-ask"}))
 def test_staff_do_not_see_a_merchants_store_in_the_portal(route, store, at_carol):
     answers = {getattr(at_carol, m)(address(route, store.pk)).status_code for m in METHODS}
     assert 404 in answers and answers <= {404, 405}
