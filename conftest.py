@@ -20,12 +20,16 @@ def fast_and_separate(settings, tmp_path) -> None:
     """Cheap password hashes, and a simulated cluster for each test, whatever is set outside."""
     # A test that empties the database gives content types other numbers.
     ContentType.objects.clear_cache()
+    # A page shows what the test has just changed.
+    settings.SHARED_SECONDS = 0
     settings.CLUSTER = "simulated"
     get_cluster.cache_clear()
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     # Whoever failed to log in in one test has not in the next.
     memory = "django.core.cache.backends.locmem.LocMemCache"
-    settings.CACHES = {"default": {"BACKEND": memory, "LOCATION": str(tmp_path)}}
+    settings.CACHES = {
+        name: {"BACKEND": memory, "LOCATION": f"{tmp_path} {name}"} for name in settings.CACHES
+    }
     # Tests of the grace period give themselves one.
     settings.GRACE_SECONDS = 0
     settings.SIMULATED_CLUSTER_FILE = tmp_path / "cluster.sqlite3"

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Prefetch, Q, Sum
+from django.db.models import Count, OuterRef, Q, Subquery, Sum
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.http import urlencode
 
+from portal.shared import looked_at
 from portal.troubles import Trouble, troubles
 from portal.versions import version
-from portal.waiting import in_line, waiting
-from stores.health import is_old, looked_at
+from portal.waiting import line, waiting
+from stores.health import is_old
 from stores.lifecycle import SETTLED, Status
-from stores.models import Operation, Store, StoreQuerySet, User
+from stores.models import OperationStep, Store, StoreQuerySet, User
 
 PER_PAGE = 25
 
@@ -68,8 +68,8 @@ class Overview:
     revisions: int
     max_stores: int
     troubles: list[Trouble]
-    # Place in line of those that wait there.
-    waiting: dict[UUID, str]
+    # Changes with what those who wait in line are told.
+    line: str
     looked_at: datetime | None
     # Of those that are ready, how many are known to be well or not, although nobody looks at all.
     still_known: int
@@ -96,7 +96,7 @@ class Overview:
     def version(self) -> str:
         # Revisions only ever grow and rows are never removed: the sum names the state.
         known = self.still_known if is_old(self.looked_at) else "all"
-        return version(self.revisions, self.max_stores, known, self.troubles, self.waiting)
+        return version(self.revisions, self.max_stores, known, self.troubles, self.line)
 
 
 def overview(user: User) -> Overview:
@@ -112,7 +112,7 @@ def overview(user: User) -> Overview:
         still_known=sum(known for *_, known in counted),
         max_stores=user.max_stores,
         troubles=troubles(),
-        waiting=waiting(in_line(user)) if Status.REQUESTED in counts else {},
+        line=line().version if Status.REQUESTED in counts else "",
     )
 
 
@@ -127,12 +127,17 @@ def found(user: User, wanted: Wanted) -> StoreQuerySet:
     return stores.order_by("-created_at", "pk")
 
 
-def page_of(user: User, wanted: Wanted) -> Page[Store]:
-    open_operations = Operation.objects.open().prefetch_related("steps")
-    stores = found(user, wanted).prefetch_related(
-        Prefetch("operations", open_operations, to_attr="open_operations")
+def page_of(user: User, wanted: Wanted, stores: Overview) -> Page[Store]:
+    """With ``step``, the name of the last step begun of what is under way."""
+    steps = OperationStep.objects.filter(
+        operation__store=OuterRef("pk"), operation__finished_at=None
     )
-    return Paginator(stores, PER_PAGE).get_page(wanted.page)
+    last = Subquery(steps.order_by("-position").values("name")[:1])
+    paginator = Paginator(found(user, wanted).annotate(step=last), PER_PAGE)
+    if not wanted.query:
+        # They are counted already.
+        paginator.count = stores.counts.get(wanted.status, 0) if wanted.status else stores.used
+    return paginator.get_page(wanted.page)
 
 
 def tabs(stores: Overview, wanted: Wanted) -> list[Tab]:
@@ -153,13 +158,13 @@ def tabs(stores: Overview, wanted: Wanted) -> list[Tab]:
 
 
 def listing(user: User, wanted: Wanted, stores: Overview) -> dict[str, Any]:
-    page = page_of(user, wanted)
+    page = page_of(user, wanted, stores)
     return {
         "wanted": wanted,
         "overview": stores,
         "troubles": stores.troubles,
         "looked_at": stores.looked_at,
-        "waiting": stores.waiting,
+        "waiting": waiting(page),
         "tabs": tabs(stores, wanted),
         "page": page,
         "poll": wanted.link(version=stores.version),

@@ -164,13 +164,15 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
 # How many proxies of ours stand before us, each adding the address it saw to X-Forwarded-For.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
 
-# Shared by all processes, as the limits need it; its table comes with migrate.
-CACHES = {
+CACHES: dict[str, Any] = {
+    # Shared by all processes, as the limits need it; its table comes with migrate.
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "storeyard_cache",
         "OPTIONS": {"MAX_ENTRIES": 20_000},
-    }
+    },
+    # What all pages of one process tell alike, for a moment (portal/shared.py).
+    "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "process"},
 }
 
 LANGUAGE_CODE = "en"
@@ -331,6 +333,8 @@ UNKNOWN_SECONDS = env.float("UNKNOWN_SECONDS", 90)
 VERIFY_SECONDS = env.float("VERIFY_SECONDS", 3600)
 # When no worker has been heard from for so long, the pages say so.
 WORKER_SILENT_SECONDS = env.float("WORKER_SILENT_SECONDS", 90)
+# What all pages tell alike is read again after so long: a page is never older than that.
+SHARED_SECONDS = env.float("SHARED_SECONDS", 1)
 # A worker asks its own queue so often whether it works, and starts it anew if no answer came for
 # so long.
 HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", 10)

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -25,6 +26,7 @@ from portal.actions import actions, danger, gone, reveal
 from portal.deletion import DeleteForm, Doomed
 from portal.receipt import receipt
 from portal.remedy import remedy
+from portal.shared import looked_at
 from portal.templatetags.storeyard import length_in_words
 from portal.timeline import Timeline, timeline
 from portal.troubles import troubles
@@ -33,8 +35,9 @@ from portal.waiting import waiting
 from provisioning import usage
 from stores import services
 from stores.actor import Actor
+from stores.audit import AuditEvent
 from stores.errors import Refused, StaleStore, TooMany
-from stores.health import looked_at, told
+from stores.health import told
 from stores.lifecycle import GOING, Status
 from stores.models import Operation, Store
 from stores.permissions import Right
@@ -93,9 +96,9 @@ def detail(
     request: HttpRequest, store: Store, known: dict[str, Any], past: str = ""
 ) -> dict[str, Any]:
     """``past``: the version of that part that the reader has; it is not sent once more."""
-    operations = store.operations.select_related("actor").prefetch_related("steps")
-    newest = operations.first()
-    latest = timeline(newest) if newest else None
+    # Whoever has it already needs the newest only.
+    operations = list(operations_of(store)[: 1 if past else 1 + EARLIER_OPERATIONS])
+    latest = timeline(operations[0]) if operations else None
     return {
         "store": store,
         **known,
@@ -108,23 +111,30 @@ def detail(
         "reveal": reveal(store),
         "plan": PLANS[store.plan],
         "usage": usage.rows(store.usage),
-        **what_went_on(request, store, newest, past),
+        **what_went_on(request, store, operations, past),
     }
 
 
+def operations_of(store: Store) -> QuerySet[Operation]:
+    """Newest first, with ``last_event``: the id of the store's newest entry in the audit trail."""
+    events = AuditEvent.objects.filter(store=OuterRef("store")).order_by("-pk").values("pk")
+    found = store.operations.annotate(last_event=Subquery(events[:1]))
+    return found.select_related("actor").prefetch_related("steps")
+
+
 def what_went_on(
-    request: HttpRequest, store: Store, newest: Operation | None, known: str
+    request: HttpRequest, store: Store, operations: list[Operation], known: str
 ) -> dict[str, Any]:
     """The history and earlier operations; nothing but their version where that is known."""
-    event = store.audit_events.values_list("pk", flat=True).first()
-    current = version(event, newest and newest.pk)
+    newest = [(operation.pk, operation.last_event) for operation in operations[:1]]
+    current = version(newest)
     if current == known:
         return {"past_version": current, "past_is_known": True}
-    earlier = store.operations.filter(pk__lt=newest.pk) if newest else store.operations.none()
-    earlier = earlier.select_related("store").prefetch_related("steps")[:EARLIER_OPERATIONS]
+    if known:
+        operations = list(operations_of(store)[: 1 + EARLIER_OPERATIONS])
     return {
         "past_version": current,
-        "earlier": [timeline(operation) for operation in earlier],
+        "earlier": [timeline(operation) for operation in operations[1:]],
         "history": history.newest(store, request.user),
     }
 

@@ -20,9 +20,9 @@ def step_durations(engine: str) -> dict[str, timedelta]:
     operations = Operation.objects.filter(
         kind__in=KINDS, outcome=Operation.Outcome.SUCCEEDED, store__engine=engine
     )
-    ids = list(operations.order_by("-id").values_list("pk", flat=True)[:LAST])
+    last = operations.order_by("-id").values("pk")[:LAST]
     taken: dict[str, list[float]] = defaultdict(list)
-    for step in OperationStep.objects.filter(operation__in=ids):
+    for step in OperationStep.objects.filter(operation__in=last):
         if length := step.duration:
             taken[step.name].append(length.total_seconds())
     return {name: timedelta(seconds=median(values)) for name, values in taken.items()}

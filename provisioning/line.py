@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from heapq import heapify, heappop, heapreplace
+from heapq import heapify, heappop, heappush, heapreplace
 from itertools import islice
+from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F
+from django.db.models import Exists, F, Q
 from django.db.models.functions import Now
 
 from provisioning.estimates import estimated_duration
@@ -20,7 +22,7 @@ from stores import queue
 from stores.actor import SYSTEM
 from stores.audit import AuditHead
 from stores.lifecycle import Status
-from stores.models import Pause, Store
+from stores.models import Pause, Store, is_starting
 
 
 def admit(lease: Lease) -> int:
@@ -50,24 +52,46 @@ def next_in_line(free: int) -> list[UUID]:
     Each pick counts for its owner at once, so that a batch of one owner does not fill the free
     places while others wait.
     """
-    return [store_id for store_id, _ in islice(order(), free)]
+    return [one.id for one in islice(order(crowd()), max(free, 0))]
 
 
-def order() -> Iterator[tuple[UUID, str]]:
-    """Id and engine of the requested stores, as they would be let in one after the other."""
-    busy = dict(
-        Store.objects.starting().order_by().values_list("owner_id").annotate(starting=Count("pk"))
+class InCrowd(NamedTuple):
+    """A store that waits in line, or is ``starting``: its status' age is ``since``."""
+
+    id: UUID
+    owner_id: int
+    engine: str
+    starting: bool
+    since: timedelta
+    paused: bool
+
+
+def crowd() -> list[InCrowd]:
+    """All of them, the oldest first."""
+    found = Store.objects.filter(Q(status=Status.REQUESTED) | is_starting()).annotate(
+        starting=~Q(status=Status.REQUESTED),
+        since=Now() - F("status_since"),
+        paused=Exists(Pause.objects.filter(pk=1)),
     )
-    waiting = list(
-        Store.objects.filter(status=Status.REQUESTED)
-        .order_by("status_since", "pk")
-        .values_list("pk", "owner_id", "engine")
-    )
-    while waiting:
-        pick = min(range(len(waiting)), key=lambda i: (busy.get(waiting[i][1], 0), i))
-        store_id, owner_id, engine = waiting.pop(pick)
-        busy[owner_id] = busy.get(owner_id, 0) + 1
-        yield store_id, engine
+    rows = found.order_by("status_since", "pk").values_list(*InCrowd._fields)
+    return [InCrowd(*row) for row in rows]
+
+
+def order(crowd: Iterable[InCrowd]) -> Iterator[InCrowd]:
+    """Those that wait, as they would be let in one after the other."""
+    busy = Counter(one.owner_id for one in crowd if one.starting)
+    waiting: dict[int, deque[tuple[int, InCrowd]]] = defaultdict(deque)
+    for number, one in enumerate(crowd):
+        if not one.starting:
+            waiting[one.owner_id].append((number, one))
+    # How many the owner has starting, and since when the owner's oldest waits.
+    owners = [(busy[owner], line[0][0], owner) for owner, line in waiting.items()]
+    heapify(owners)
+    while owners:
+        starting, _, owner = heappop(owners)
+        yield waiting[owner].popleft()[1]
+        if line := waiting[owner]:
+            heappush(owners, (starting + 1, line[0][0], owner))
 
 
 # --- What those who wait are told --------------------------------------------------------
@@ -84,36 +108,36 @@ class Place:
 
 def place_in_line(store: Store) -> Place | None:
     """None for a store that does not wait in line (any more)."""
-    return places([store.pk]).get(store.pk) if store.status == Status.REQUESTED else None
+    return places().get(store.pk)
 
 
-def places(wanted: Collection[UUID]) -> dict[UUID, Place]:
-    """Of those of these stores that wait in line; the same few queries however many."""
-    if not wanted:
-        return {}
-    line = list(order())
-    positions = {store_id: number for number, (store_id, _) in enumerate(line)}
-    if not positions.keys() & wanted:
-        return {}
+def places() -> dict[UUID, Place]:
+    """Of all stores that wait in line; the same few queries however many."""
+    all_of_them = crowd()
+    line = list(order(all_of_them))
     waits: list[timedelta | None] = [None] * len(line)
-    if not Pause.current():
-        waits = estimated_waits([engine for _, engine in line])
+    if line and not line[0].paused:
+        starting = [(one.engine, one.since) for one in all_of_them if one.starting]
+        waits = estimated_waits([one.engine for one in line], starting)
     return {
-        store_id: Place(positions[store_id] + 1, len(line), waits[positions[store_id]])
-        for store_id in wanted
-        if store_id in positions
+        one.id: Place(position, len(line), wait)
+        for position, (one, wait) in enumerate(zip(line, waits, strict=True), start=1)
     }
 
 
-def estimated_waits(line: list[str]) -> list[timedelta | None]:
-    """Until each of the line (engines, in order) starts: whoever ends makes room for the next."""
-    under_way = Store.objects.starting().annotate(since=Now() - F("status_since"))
-    now = list(under_way.values_list("engine", "since"))
-    takes = {engine: estimated_duration(engine) for engine in {*line, *(one for one, _ in now)}}
+def estimated_waits(
+    line: list[str], starting: list[tuple[str, timedelta]]
+) -> list[timedelta | None]:
+    """Until each of the line (engines, in order) starts: whoever ends makes room for the next.
+
+    ``starting``: engine and age of those under way.
+    """
+    engines = {*line, *(engine for engine, _ in starting)}
+    takes = {engine: estimated_duration(engine) for engine in engines}
     if None in takes.values():
         return [None] * len(line)
     known = {engine: length for engine, length in takes.items() if length}
-    places = [max(known[engine] - since, timedelta()) for engine, since in now]
+    places = [max(known[engine] - since, timedelta()) for engine, since in starting]
     places += [timedelta()] * (settings.MAX_STORES_STARTING - len(places))
     heapify(places)
     # With a lower cap than stores under way, some must end before a place is free at all.
@@ -125,5 +149,5 @@ def estimated_waits(line: list[str]) -> list[timedelta | None]:
 def ring_next() -> None:
     """A place is free: wake those who may take it."""
     free = settings.MAX_STORES_STARTING - Store.objects.starting().count()
-    for store_id in next_in_line(max(free, 0)):
+    for store_id in next_in_line(free):
         queue.ring(store_id)

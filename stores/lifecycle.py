@@ -44,6 +44,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 
 # Nobody needs to work on a settled store.
 SETTLED = frozenset({Status.READY, Status.FAILED, Status.DELETED})
+UNSETTLED = frozenset(Status) - SETTLED
 # Occupying the cluster with a start; MAX_STORES_STARTING counts these.
 STARTING = frozenset({Status.PROVISIONING, Status.UPDATING})
 # What the cluster says about these is of interest, once they have been ready.

@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 
 from stores.health import Told, told
 from stores.lifecycle import Health, Status
-from stores.models import Store
+from stores.models import OperationStep, Store
 
 register = template.Library()
 
@@ -152,15 +152,12 @@ def length_in_words(seconds: float) -> str:
 
 @register.filter
 def note(store: Store, waiting: dict[UUID, str]) -> str:
-    """Its place in line, that it is paused, or the last step begun of the open operation.
+    """Its place in line, that it is paused, or the last step begun of what is under way.
 
-    The list has prefetched the operation.
+    The list has read the step's name with the store.
     """
     if place := waiting.get(store.pk):
         return place
     if store.message.get("code") == "paused":
         return _("paused")
-    for operation in store.open_operations:
-        for step in reversed(operation.steps.all()):
-            return step.title
-    return ""
+    return OperationStep(name=store.step).title if store.step else ""

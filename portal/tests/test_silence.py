@@ -8,6 +8,7 @@ import pytest
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from portal.shared import facts
 from portal.tests.test_fragments import asks
 from portal.troubles import worker_silent_since
 from provisioning.tasks import heartbeat
@@ -55,25 +56,25 @@ def test_visitors_are_told_nothing(client, db):
 
 
 def test_a_fresh_installation_says_nothing(db):
-    assert worker_silent_since() is None
+    assert worker_silent_since(facts()) is None
 
 
 def test_where_no_worker_ever_ran_a_store_that_waits_too_long_says_so(make_store):
     store = make_store("requested")
-    assert worker_silent_since() is None
+    assert worker_silent_since(facts()) is None
     Store.objects.filter(pk=store.pk).update(status_since=LONG_AGO)
-    assert worker_silent_since() is not None
+    assert worker_silent_since(facts()) is not None
 
 
 def test_a_store_that_takes_long_does_not_mean_that_nobody_works(make_store):
     store = make_store("provisioning")
     Store.objects.filter(pk=store.pk).update(status_since=LONG_AGO)
     heartbeat()
-    assert worker_silent_since() is None
+    assert worker_silent_since(facts()) is None
 
 
 def test_whoever_is_late_is_missed_only_after_the_time_that_is_set(db, settings):
     silence()
-    assert worker_silent_since() is not None
+    assert worker_silent_since(facts()) is not None
     settings.WORKER_SILENT_SECONDS = 600
-    assert worker_silent_since() is None
+    assert worker_silent_since(facts()) is None

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from django_q.scheduler import scheduler
 
+from portal.shared import facts
 from portal.troubles import worker_silent_since
 from provisioning import runner
 from provisioning.cluster.simulated import SimulatedCluster
@@ -187,11 +188,11 @@ def test_the_pages_said_that_nobody_worked_and_stop_saying_so(crowd, cluster, cl
     from provisioning.tasks import heartbeat
 
     heartbeat()
-    assert worker_silent_since() is None
+    assert worker_silent_since(facts()) is None
     twelve_hours_pass(clock)
-    assert worker_silent_since() is not None
+    assert worker_silent_since(facts()) is not None
     heartbeat()
-    assert worker_silent_since() is None
+    assert worker_silent_since(facts()) is None
 
 
 class OneTick(threading.Event):
@@ -244,4 +245,4 @@ def test_the_whole_platform_was_off(rig: Rig) -> None:
         assert store.operations.count() == 1
         ready = AuditEvent.objects.filter(store_id=store.pk, action="store.ready")
         assert ready.count() == 1
-    assert worker_silent_since() is None
+    assert worker_silent_since(facts()) is None

@@ -154,4 +154,8 @@ class Migration(migrations.Migration):
             model_name='auditevent',
             index=models.Index(fields=['actor', 'action', 'at'], name='stores_audi_actor_i_c87a0e_idx'),
         ),
+        migrations.AddIndex(
+            model_name='store',
+            index=models.Index(condition=models.Q(('outage_since__isnull', False)), fields=['outage_since'], name='store_waits'),
+        ),
     ]
