@@ -32,6 +32,9 @@ def fast_and_separate(settings, tmp_path) -> None:
     }
     # Tests of the grace period give themselves one.
     settings.GRACE_SECONDS = 0
+    # Nobody answers what a page asks the cluster, unless a test sees to it.
+    settings.LOGS_WAIT_SECONDS = 0
+    settings.REVEAL_WAIT_SECONDS = 0
     settings.SIMULATED_CLUSTER_FILE = tmp_path / "cluster.sqlite3"
 
 

@@ -302,6 +302,8 @@ HOURLY_LIMITS = {
 
 # How long a page waits for an answer, before it says that there is none.
 REVEAL_WAIT_SECONDS = env.float("REVEAL_WAIT_SECONDS", 8)
+# How long a revealed password stays on the page.
+REVEAL_SHOWN_SECONDS = env.int("REVEAL_SHOWN_SECONDS", 60)
 LOGS_WAIT_SECONDS = env.float("LOGS_WAIT_SECONDS", 5)
 # Questions and answers that nobody has taken are thrown away after so long.
 INQUIRY_SECONDS = env.float("INQUIRY_SECONDS", 60)

@@ -6,7 +6,7 @@ from django.urls import include, path
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
-from portal import errors, history_pages, store_page, teams, views
+from portal import errors, history_pages, logs, reveal, store_page, teams, views
 
 HOME = require_safe(RedirectView.as_view(pattern_name="store-list"))
 # Before the admin's addresses are made of it, or it is ignored: one way in for everybody.
@@ -27,6 +27,15 @@ urlpatterns = [
         "stores/<uuid:store_id>/history.csv",
         history_pages.store_history_csv,
         name="store-history-csv",
+    ),
+    path("stores/<uuid:store_id>/reveal/", reveal.store_reveal, name="store-reveal"),
+    path("stores/<uuid:store_id>/logs/", logs.store_logs, name="store-logs"),
+    path("stores/<uuid:store_id>/logs/tail/", logs.store_logs_tail, name="store-logs-tail"),
+    path("stores/<uuid:store_id>/logs/events/", logs.store_events, name="store-events"),
+    path(
+        "stores/<uuid:store_id>/logs/download/",
+        logs.store_logs_download,
+        name="store-logs-download",
     ),
     path("stores/<uuid:store_id>/retry/", store_page.store_retry, name="store-retry"),
     path("stores/<uuid:store_id>/refresh/", store_page.store_refresh, name="store-refresh"),

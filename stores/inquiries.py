@@ -16,13 +16,15 @@ from django.utils.translation import gettext as _
 from stores import limits, queue
 from stores.actor import Actor
 from stores.audit import AuditEvent
-from stores.errors import Refused
+from stores.errors import Refused, TooMany
 from stores.inquiry import Inquiry
 from stores.lifecycle import GOING, Status
 from stores.messages import Message
 from stores.models import Store
 
 Kind = Inquiry.Kind
+# Of one person: each keeps a thread of the web process waiting.
+MOST_AT_ONCE = 6
 
 
 # --- Who asks ----------------------------------------------------------------------------
@@ -36,9 +38,14 @@ def ask(
     params: dict[str, Any] | None = None,
     public_key: bytes = b"",
 ) -> Inquiry:
-    """The question, which somebody may have answered a moment later (``take``)."""
+    """The question, which somebody may have answered a moment later (``take``). Raises TooMany for a
+    person of whom there are many already.
+    """
     assert actor.user is not None  # only people look at pages
     forget_expired()
+    if Inquiry.objects.filter(asked_by=actor.user).count() >= MOST_AT_ONCE:
+        said = _("Too many of your pages ask the cluster at once. Close some, then try again.")
+        raise TooMany(said, retry_after=2)
     with transaction.atomic():
         inquiry = Inquiry.objects.create(
             kind=kind,
@@ -48,7 +55,10 @@ def ask(
             public_key=public_key,
             expires_at=Now() + timedelta(seconds=settings.INQUIRY_SECONDS),
         )
-        queue.ring_inquiry(inquiry.pk)
+        # Of the others there is one every other second from each open page, the watcher looks every
+        # quarter of one, and a page that is only looked at leaves nothing in the queue.
+        if kind == Kind.CREDENTIALS:
+            queue.ring_inquiry(inquiry.pk)
     return inquiry
 
 
