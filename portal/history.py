@@ -32,11 +32,6 @@ SENTENCES = {
     "store.ask_undo": gettext_lazy("asked to keep the store after all"),
     "store.skip_grace": gettext_lazy("asked to delete it at once"),
     "store.release_slot": gettext_lazy("gave the place in the quota back"),
-    "store.reveal": gettext_lazy("asked for the initial password"),
-    "store.reveal_refused": gettext_lazy(
-        "asked for the initial password without knowing their own, and was refused"
-    ),
-    "store.reveal_unanswered": gettext_lazy("could not be shown the initial password"),
     "store.adopt": gettext_lazy("found the store in the cluster and took it in"),
     "store.requested": gettext_lazy("put the store in line"),
     "store.share": gettext_lazy("invited somebody to this store"),

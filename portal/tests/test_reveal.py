@@ -94,7 +94,7 @@ def test_looking_is_in_the_history_once_and_nothing_of_the_secret_is_anywhere(
     assert events() == ["store.reveal"]
     assert not Inquiry.objects.exists()
     assert shop.secret["admin-password"] not in caplog.text
-    assert "asked for the initial password" in at_alice.get(
+    assert "asked to see the initial password" in at_alice.get(
         reverse("store-history", args=[shop.store.pk])
     ).content.decode()  # fmt: skip
 

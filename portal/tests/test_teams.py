@@ -181,7 +181,9 @@ def test_the_list_shows_what_is_shared_beside_ones_own(store, shared, at_dora):
     assert "Anna’s Ceramics" in page(at_dora, "store-list")
 
 
-def test_what_waits_costs_the_list_no_more_queries_than_that_nothing_does(store, as_alice, at_dora, count_of_queries):
+def test_what_waits_costs_the_list_no_more_queries_than_that_nothing_does(
+    store, as_alice, at_dora, count_of_queries
+):
     before = count_of_queries(at_dora, reverse("store-list"))
     share_store(store, "dora@example.com", "viewer", actor=as_alice)
     offer_handover(store, "dora@example.com", actor=as_alice)
