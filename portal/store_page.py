@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from portal import history
-from portal.access import actor_of, signed_in, store_for
+from portal.access import actor_of, reauthenticated, signed_in, store_for
 from portal.actions import actions, danger, gone, reveal
 from portal.deletion import DeleteForm, Doomed
 from portal.receipt import receipt
@@ -190,6 +190,12 @@ def store_delete(request: HttpRequest, store_id: UUID) -> HttpResponse:
     if store.status in GOING or store.status == Status.DELETED:
         messages.info(request, _("This store is already %s.") % gone(store))
         return redirect(store)
+    # Not before it is known that they may: a stranger learns nothing, not even by being asked.
+    return deletion(request, store=store)
+
+
+@reauthenticated
+def deletion(request: HttpRequest, store: Store) -> HttpResponse:
     form = DeleteForm(store, request.POST if request.method == "POST" else None)
     if form.is_valid():
         verb = partial(services.delete_store, now=form.cleaned_data["at_once"])

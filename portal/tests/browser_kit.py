@@ -125,9 +125,18 @@ def create(page: Page, name: str, address: str) -> None:
 
 def delete(page: Page, address: str, *, at_once: bool = True) -> None:
     page.get_by_role("link", name="Delete…").click()
+    prove_identity(page)
     page.get_by_label("To confirm").fill(address)
     page.get_by_label("Delete at once").set_checked(at_once)
     page.get_by_role("button", name="Delete this store").click()
+
+
+def prove_identity(page: Page, password: str = PASSWORD) -> None:
+    """Where it is asked for, before what cannot be undone."""
+    page.wait_for_load_state()
+    if "/reauthenticate/" in page.url:
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Confirm").click()
 
 
 def status(page: Page) -> str:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from allauth.account.internal.flows.login import (
+    AUTHENTICATION_METHODS_SESSION_KEY,
+    record_authentication,
+)
+from django.conf import settings
 from django.db.models.functions import Now
+from django.http import HttpRequest
 from django.test import Client, override_settings
 
 from stores.actor import SYSTEM, Actor
@@ -83,8 +90,29 @@ def store(make_store: Callable[..., Store]) -> Store:
 
 
 def browser_of(user: User) -> Client:
+    """Where they have just given their password."""
     client = Client()
     client.force_login(user)
+    session = client.session
+    session.update(just_proved(user))
+    session.save()
+    return client
+
+
+def just_proved(user: User) -> dict[str, Any]:
+    """What a session holds of it."""
+    request = HttpRequest()
+    request.session = {}
+    record_authentication(request, user, "password", reauthenticated=True)
+    return request.session
+
+
+def long_after(client: Client) -> Client:
+    """The same browser, and the same login, when a password that was given is long ago."""
+    session = client.session
+    for record in session[AUTHENTICATION_METHODS_SESSION_KEY]:
+        record["at"] -= settings.ACCOUNT_REAUTHENTICATION_TIMEOUT + 1
+    session.save()
     return client
 
 

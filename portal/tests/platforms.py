@@ -47,6 +47,7 @@ import json
 from django.apps import apps
 from django.conf import settings
 from django.test import Client
+from portal.tests.conftest import just_proved
 from stores.models import User
 name = {name!r}
 person = User.objects.create_user(name, name + "@example.com", {password!r}, **{fields!r})
@@ -55,6 +56,9 @@ if apps.is_installed("allauth.account"):
 {more}
 client = Client()
 client.force_login(person)
+session = client.session
+session.update(just_proved(person))
+session.save()
 print(client.cookies[settings.SESSION_COOKIE_NAME].value)
 """
 TO_SUPPORT = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -10,10 +11,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from portal.deletion import Disk, disks, in_words
-from portal.tests.conftest import browser_of
+from portal.tests.conftest import browser_of, long_after
 from provisioning.engines import ENGINES
 from stores.models import Share, Store, User
 from stores.plans import PLANS
+from stores.tests.people import PASSWORD
 
 ONLY_THE_OWNER = "Only the store&#x27;s owner can do that."
 
@@ -145,3 +147,26 @@ def test_without_a_grace_period_nobody_is_asked_about_it(store, shared):
 def test_there_is_no_danger_zone_where_the_choice_was_made(status, at_alice, make_store):
     page = at_alice.get(make_store(status).get_absolute_url()).content.decode()
     assert "Danger zone" not in page
+
+
+# --- Who is at the keyboard ----------------------------------------------------------------
+
+
+def test_whose_login_is_long_ago_is_asked_for_the_password_and_led_back(at_alice, store):
+    asked = long_after(at_alice).get(address(store))
+    assert asked.status_code == 302
+    assert asked.url == f"{reverse('account_reauthenticate')}?next={quote(address(store), '')}"
+    data = {"password": PASSWORD, "next": address(store)}
+    assert at_alice.post(reverse("account_reauthenticate"), data).url == address(store)
+    assert "Backups: none." in page_of(at_alice, store)
+
+
+def test_without_that_nothing_is_deleted(at_alice, store):
+    answer = long_after(at_alice).post(address(store), {"name": store.name})
+    assert answer.url.startswith(reverse("account_reauthenticate"))
+    store.refresh_from_db()
+    assert store.status == "ready"
+
+
+def test_a_stranger_is_not_even_asked(at_bob, store):
+    assert long_after(at_bob).get(address(store)).status_code == 404

@@ -121,7 +121,7 @@ def test_how_far_a_share_or_consent_reaches_is_told(at_alice, store, as_alice):
     ):
         AuditEvent.record(action, actor=as_alice, store=store, details=details)
     page = re.sub(r"<[^>]+>", "", page_of(at_alice, store))
-    for sentence in ("as viewer", "changed somebody’s role: as manager", "for 24 hours"):
+    for sentence in ("as viewer", "changed what somebody may do here: as manager", "for 24 hours"):
         assert sentence in page
 
 

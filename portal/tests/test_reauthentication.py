@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django_htmx.middleware import HtmxDetails
 
 from portal.access import reauthenticated
+from portal.tests.conftest import browser_of, long_after
 from stores.models import User
 from stores.tests.people import PASSWORD
 
 SECRET = "the secret"
+
+
+@pytest.fixture
+def at_alice(alice: User) -> Client:
+    return long_after(browser_of(alice))
 
 
 @reauthenticated
