@@ -111,6 +111,32 @@ def test_a_step_under_way_shows_how_far_the_operation_is(at_alice, make_store):
     assert "1 of 6 steps" in page and '<progress class="meter tone-busy" max="6" value="1"' in page
 
 
+# --- The initial password ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["manager", "viewer"])
+def test_only_who_may_read_the_password_is_offered_it(role, store, dora):
+    Store.objects.filter(pk=store.pk).update(ready_at=timezone.now())
+    page = read(share(store, dora, role), store)
+    assert ('id="do-reveal"' in page) is (role == "manager")
+    if role == "viewer":
+        assert 'disabled aria-describedby="why-reveal"' in page
+        assert "Ask its owner to make you a manager." in page
+
+
+@pytest.mark.parametrize(
+    ("status", "why_not"),
+    [
+        ("provisioning", "there is a password as soon as the store is ready"),
+        ("closing", "Keep the store first"),
+        ("deleting", "The shop is closed"),
+    ],
+)
+def test_where_there_is_no_password_the_button_says_why(status, why_not, at_alice, make_store):
+    page = read(at_alice, make_store(status))
+    assert 'disabled aria-describedby="why-reveal"' in page and why_not in page
+
+
 # --- How little is sent --------------------------------------------------------------------
 
 
