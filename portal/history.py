@@ -60,12 +60,6 @@ SENTENCES = {
     "store.health_degraded": gettext_lazy("found that something is wrong with the shop"),
     "store.health_lost": gettext_lazy("found that the shop is lost"),
     "store.health_unknown": gettext_lazy("could not tell how the shop is"),
-    # The initial password
-    "store.reveal": gettext_lazy("asked to see the initial password"),
-    "store.reveal_refused": gettext_lazy(
-        "was refused the initial password, because their own was wrong"
-    ),
-    "store.reveal_unanswered": gettext_lazy("got no answer about the initial password"),
 }
 # Steps of the lifecycle that go with one of the requests above: the request says it better.
 IMPLIED = ("store.requested", "store.updating", "store.closing", "store.deleting")
