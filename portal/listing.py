@@ -19,7 +19,7 @@ from portal.versions import version
 from portal.waiting import line, waiting
 from stores.health import is_old
 from stores.lifecycle import SETTLED, Status
-from stores.models import OperationStep, Store, StoreQuerySet, User
+from stores.models import OperationStep, Store, User
 
 PER_PAGE = 25
 
@@ -73,6 +73,8 @@ class Overview:
     looked_at: datetime | None
     # Of those that are ready, how many are known to be well or not, although nobody looks at all.
     still_known: int
+    # How many of them are asked for.
+    found: int
 
     @property
     def used(self) -> int:
@@ -99,32 +101,38 @@ class Overview:
         return version(self.revisions, self.max_stores, known, self.troubles, self.line)
 
 
-def overview(user: User) -> Overview:
+def overview(user: User, wanted: Wanted) -> Overview:
     rows = Store.objects.visible_to(user).order_by().values_list("status")
     young = timezone.now() - timedelta(seconds=settings.UNKNOWN_SECONDS)
-    known = Count("pk", filter=Q(observed_at__gte=young))
-    counted = list(rows.annotate(stores=Count("pk"), revisions=Sum("revision"), known=known))
-    counts = {status: count for status, count, _, _ in counted}
+    counted = list(
+        rows.annotate(
+            stores=Count("pk"),
+            revisions=Sum("revision"),
+            known=Count("pk", filter=Q(observed_at__gte=young)),
+            found=Count("pk", filter=asked_for(wanted)),
+        )
+    )
+    counts = {status: count for status, count, *_ in counted}
     return Overview(
         counts=counts,
-        revisions=sum(revisions for _, _, revisions, _ in counted),
+        revisions=sum(revisions for _, _, revisions, _, _ in counted),
         looked_at=looked_at(),
-        still_known=sum(known for *_, known in counted),
+        still_known=sum(known for *_, known, _ in counted),
+        found=sum(found for *_, found in counted),
         max_stores=user.max_stores,
         troubles=troubles(),
         line=line().version if Status.REQUESTED in counts else "",
     )
 
 
-def found(user: User, wanted: Wanted) -> StoreQuerySet:
-    stores = Store.objects.visible_to(user)
-    stores = stores.filter(status=wanted.status) if wanted.status else stores.existing()
+def asked_for(wanted: Wanted) -> Q:
+    asked = Q(status=wanted.status) if wanted.status else ~Q(status=Status.DELETED)
+    if not wanted.query:
+        return asked
     # People paste what the browser shows as much as what they once typed.
     address = wanted.query.removeprefix(f"{settings.STORE_SCHEME}://").rstrip("/")
     address = address.removesuffix(f".{settings.STORE_DOMAIN}")
-    if wanted.query:
-        stores = stores.filter(Q(name__icontains=wanted.query) | Q(address__icontains=address))
-    return stores.order_by("-created_at", "pk")
+    return asked & (Q(name__icontains=wanted.query) | Q(address__icontains=address))
 
 
 def page_of(user: User, wanted: Wanted, stores: Overview) -> Page[Store]:
@@ -133,10 +141,10 @@ def page_of(user: User, wanted: Wanted, stores: Overview) -> Page[Store]:
         operation__store=OuterRef("pk"), operation__finished_at=None
     )
     last = Subquery(steps.order_by("-position").values("name")[:1])
-    paginator = Paginator(found(user, wanted).annotate(step=last), PER_PAGE)
-    if not wanted.query:
-        # They are counted already.
-        paginator.count = stores.counts.get(wanted.status, 0) if wanted.status else stores.used
+    found = Store.objects.visible_to(user).filter(asked_for(wanted)).annotate(step=last)
+    paginator = Paginator(found.order_by("-created_at", "pk"), PER_PAGE)
+    # Counted already, with one look at all of them.
+    paginator.count = stores.found
     return paginator.get_page(wanted.page)
 
 

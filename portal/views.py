@@ -40,7 +40,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @signed_in
 def store_list(request: HttpRequest) -> HttpResponse:
     wanted = listing.Wanted.from_url(request.GET)
-    stores = listing.overview(request.user)
+    stores = listing.overview(request.user, wanted)
     return render(request, "stores/list.html", listing.listing(request.user, wanted, stores))
 
 
@@ -48,7 +48,7 @@ def store_list(request: HttpRequest) -> HttpResponse:
 @signed_in
 def store_rows(request: HttpRequest) -> HttpResponse:
     wanted = listing.Wanted.from_url(request.GET)
-    stores = listing.overview(request.user)
+    stores = listing.overview(request.user, wanted)
     if request.GET.get("version") == stores.version:
         return HttpResponse(status=204)
     return render(request, "stores/_rows.html", listing.listing(request.user, wanted, stores))
