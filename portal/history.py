@@ -34,6 +34,11 @@ SENTENCES = {
     "store.release_slot": gettext_lazy("gave the place in the quota back"),
     "store.adopt": gettext_lazy("found the store in the cluster and took it in"),
     "store.requested": gettext_lazy("put the store in line"),
+    "store.reveal": gettext_lazy("asked to see the initial password"),
+    "store.reveal_refused": gettext_lazy(
+        "was refused the initial password, because their own was wrong"
+    ),
+    "store.reveal_unanswered": gettext_lazy("got no answer about the initial password"),
     "store.share": gettext_lazy("invited somebody to this store"),
     "store.change_role": gettext_lazy("changed what somebody may do here"),
     "store.withdraw_share": gettext_lazy("ended sharing with somebody"),
