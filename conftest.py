@@ -6,7 +6,7 @@ from django.contrib.contenttypes.models import ContentType
 from provisioning.cluster import get_cluster
 from stores.actor import Actor
 from stores.models import User
-from stores.tests.people import PASSWORD
+from stores.tests.people import PASSWORD, enrol
 
 pytest_plugins = [
     "portal.tests.counting",
@@ -53,7 +53,9 @@ def bob(db) -> User:
 @pytest.fixture
 def carol(db) -> User:
     """A member of the support team."""
-    return User.objects.create_superuser("carol", "carol@example.com", PASSWORD, max_stores=0)
+    carol = User.objects.create_superuser("carol", "carol@example.com", PASSWORD, max_stores=0)
+    enrol(carol)
+    return carol
 
 
 @pytest.fixture

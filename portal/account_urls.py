@@ -2,6 +2,13 @@
 
 from django.urls import include, path
 
+from portal import account_pages, invitations
+
 urlpatterns = [
+    path("", account_pages.profile, name="account"),
+    path("notifications/", account_pages.notifications, name="account-notifications"),
+    path("close/", account_pages.close, name="account-close"),
+    path("sessions/<int:number>/end/", account_pages.end_session, name="account-session-end"),
+    path("invitation/<str:token>/", invitations.accept, name="account-invitation"),
     path("", include("allauth.urls")),
 ]

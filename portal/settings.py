@@ -8,6 +8,7 @@ get a default that is convenient and wrong.
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, validate
@@ -19,6 +20,11 @@ RUN_DIR = env.path("STOREYARD_RUN_DIR", BASE_DIR / ".run")
 
 PRODUCTION = env.bool("PRODUCTION", False)
 DEBUG = env.bool("DEBUG", not PRODUCTION)
+
+
+def origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def required_in_production(name: str, why: str) -> None:
@@ -73,12 +79,17 @@ MIDDLEWARE = [
     "portal.middleware.request_id",
     # Before whatever asks the database.
     "portal.middleware.maintenance",
+    "portal.staff.admin_host",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "portal.sessions.limits",
+    "portal.personal.choices",
     "django_htmx.middleware.HtmxMiddleware",
+    "portal.staff.second_factor",
     "allauth.account.middleware.AccountMiddleware",
 ]
 
@@ -143,7 +154,10 @@ SIGNUP = env.str(
     validate=validate.OneOf(["open", "invitation", "closed"]),
 )
 ACCOUNT_ADAPTER = "portal.accounts.AccountAdapter"
-ACCOUNT_FORMS = {"login": "portal.account_forms.LoginForm"}
+ACCOUNT_FORMS = {
+    "login": "portal.account_forms.LoginForm",
+    "signup": "portal.account_forms.SignupForm",
+}
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
@@ -154,13 +168,46 @@ ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # How long a session lasts is a rule of the server's (SESSION_ABSOLUTE_SECONDS), not a tick box.
 ACCOUNT_SESSION_REMEMBER = True
+# Whoever guesses wrong so often waits; others are not held up, nor the same person elsewhere.
+LOGIN_ATTEMPTS, LOGIN_LOCK_SECONDS = 5, env.int("LOGIN_LOCK_SECONDS", 300)
+ACCOUNT_RATE_LIMITS = {
+    "login": "60/m/ip",
+    "login_failed": f"30/m/ip,{LOGIN_ATTEMPTS}/{LOGIN_LOCK_SECONDS}s/key",
+}
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = env.int("REAUTHENTICATION_SECONDS", 300)
+USERSESSIONS_ADAPTER = "portal.accounts.SessionsAdapter"
+MFA_ADAPTER = "portal.accounts.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 # An address that was never confirmed gets nobody in, so it cannot get anybody a second factor.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_TOTP_ISSUER = "Storeyard"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
+# The support team sees no store, and no admin, without one.
+STAFF_NEEDS_SECOND_FACTOR = env.bool("STAFF_NEEDS_SECOND_FACTOR", True)
+# Where the admin is, if not on the portal's own host: there it does not exist then.
+ADMIN_HOST = env.str("ADMIN_HOST", "")
+if ADMIN_HOST:
+    ALLOWED_HOSTS.append(ADMIN_HOST)
+
+# One login at a company's own identity provider (OpenID Connect), if there is one.
+OIDC_ISSUER = env.str("OIDC_ISSUER", "")
+SOCIALACCOUNT_ADAPTER = "portal.identity_providers.Adapter"
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {}
+if OIDC_ISSUER:
+    SOCIALACCOUNT_PROVIDERS["openid_connect"] = {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": "oidc",
+                "name": env.str("OIDC_NAME", "OpenID Connect"),
+                "client_id": env.str("OIDC_CLIENT_ID"),
+                "secret": env.str("OIDC_CLIENT_SECRET"),
+                "settings": {"server_url": OIDC_ISSUER},
+            }
+        ],
+    }
 # How many proxies of ours stand before us, each adding the address it saw to X-Forwarded-For.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
 
@@ -176,6 +223,8 @@ CACHES: dict[str, Any] = {
 }
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -201,18 +250,35 @@ CONTENT_SECURITY_POLICY = {
         "object-src": ["'none'"],
         "base-uri": ["'none'"],
         "frame-ancestors": ["'none'"],
-        "form-action": ["'self'"],
+        # Browsers hold what a form's answer redirects to against this, too.
+        "form-action": ["'self'", *([origin_of(OIDC_ISSUER)] if OIDC_ISSUER else [])],
     }
 }
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "portal.errors.csrf_failure"
 SECURE_REFERRER_POLICY = "same-origin"
+# How long one stays logged in: at most, and without doing anything.
+SESSION_ABSOLUTE_SECONDS = env.int("SESSION_ABSOLUTE_SECONDS", 7 * 86400)
+SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", 8 * 3600)
+SESSION_COOKIE_AGE = SESSION_ABSOLUTE_SECONDS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
-SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+MESSAGE_STORAGE = "portal.cookies.MessageStorage"
+# A browser takes a cookie of such a name only from this host itself, over TLS, for all its paths:
+# no other host, a merchant's shop say, can give it one.
+COOKIE_PREFIX = "__Host-" if PRODUCTION else ""
+SESSION_COOKIE_NAME = COOKIE_PREFIX + "sessionid"
+CSRF_COOKIE_NAME = COOKIE_PREFIX + "csrftoken"
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", PRODUCTION)
 # A probe inside the cluster speaks plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 31536000 if PRODUCTION else 0)
+# Stores are on another domain, so that nothing below the portal's own needs plain HTTP. Preloading
+# is what the domain's owner asks browsers' makers for; this only permits it.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", PRODUCTION)
+SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", PRODUCTION)
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 if env.bool("BEHIND_TLS_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 

@@ -1,5 +1,6 @@
 """Every address of the portal. One that names a store takes it as ``store_id``."""
 
+from allauth.account import views as account_views
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
@@ -11,6 +12,7 @@ from portal import errors, history_pages, logs, reveal, store_page, teams, views
 HOME = require_safe(RedirectView.as_view(pattern_name="store-list"))
 # Before the admin's addresses are made of it, or it is ignored: one way in for everybody.
 admin.site.login = secure_admin_login(admin.site.login)
+admin.site.logout = account_views.logout
 
 urlpatterns = [
     path("", HOME, name="home"),

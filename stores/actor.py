@@ -17,16 +17,22 @@ class Actor:
     via: str
     address: str = ""
     request_id: str = ""
+    # Somebody who has not said who they are, as opposed to the system itself.
+    stranger: bool = False
 
     @property
     def name(self) -> str:
         """For people to read: never kept, since it may have to be erased."""
-        return self.user.get_username() if self.user else "system"
+        return self.user.get_username() if self.user else self.nobody
 
     @property
     def pseudonym(self) -> str:
         """What is kept."""
-        return self.user.pseudonym if self.user else "system"
+        return self.user.pseudonym if self.user else self.nobody
+
+    @property
+    def nobody(self) -> str:
+        return "anonymous" if self.stranger else "system"
 
 
 SYSTEM = Actor(None, "system")

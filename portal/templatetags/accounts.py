@@ -10,16 +10,20 @@ from django.forms.widgets import CheckboxInput, RadioSelect, Select
 from django.template import Context
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 register = template.Library()
 
 # Route -> its name in the list, and which other routes belong to it.
 PAGES = (
+    ("account", _("Profile"), ()),
     ("account_email", _("E-mail"), ()),
     ("account_change_password", _("Password"), ("account_set_password",)),
     ("mfa_index", _("Second factor"), ("mfa_",)),
     ("usersessions_list", _("Where you are logged in"), ()),
+    ("account-notifications", _("Letters to you"), ()),
+    ("account-close", _("Close the account"), ()),
 )
 
 
@@ -51,3 +55,17 @@ def look(field: BoundField) -> SafeString:
     else:
         look = "form-control form-control-lg"
     return field.as_widget(attrs={"class": look})
+
+
+@register.filter
+def browser(user_agent: str) -> str:
+    """In words people know: which browser, on what. What it says of itself may be anything."""
+    names = (("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrom", "Chrome"))
+    names += (("Safari/", "Safari"),)
+    systems = (("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"))
+    systems += (("Windows", "Windows"), ("Mac OS", "macOS"), ("Linux", "Linux"))
+    which = next((name for sign, name in names if sign in user_agent), "")
+    system = next((name for sign, name in systems if sign in user_agent), "")
+    if which and system:
+        return gettext("%(browser)s on %(system)s") % {"browser": which, "system": system}
+    return which or user_agent[:40] or gettext("A program that does not say what it is")

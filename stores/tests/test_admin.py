@@ -19,6 +19,7 @@ from stores.audit import verify
 from stores.lifecycle import Status
 from stores.models import AuditEvent, Heartbeat, Operation, Snapshot, Store, User
 from stores.services import create_store
+from stores.tests.people import enrol
 
 STORES = "/admin/stores/store/"
 OWNED_BY_US = ("store", "operation", "auditevent")
@@ -45,6 +46,7 @@ def erin(db) -> User:
     """Staff in the group that is shipped, not a superuser."""
     erin = User.objects.create_user("erin", "erin@example.com", "a long password", is_staff=True)
     erin.groups.add(Group.objects.get(name=SUPPORT))
+    enrol(erin)
     return erin
 
 

@@ -12,6 +12,7 @@ from stores.audit import AuditEvent
 from stores.errors import IllegalTransition
 from stores.models import Pause, User
 from stores.services import pause_provisioning
+from stores.tests.people import enrol
 
 LIST, ADD = "admin:stores_pause_changelist", "admin:stores_pause_add"
 
@@ -76,6 +77,7 @@ def test_when_somebody_was_faster_in_resuming_that_is_said(at_carol, as_carol, m
 
 def test_the_support_group_may_not_pause_unless_it_is_given_the_right(client, as_carol):
     dave = User.objects.create_user("dave", is_staff=True)
+    enrol(dave)
     dave.groups.add(Group.objects.get(name="Support"))
     client.force_login(dave)
     assert client.get(reverse(LIST)).status_code == 403

@@ -58,7 +58,7 @@ class Command(BaseCommand):
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: stopping.set())
-        own = {**CLUSTERS[kind](), "DEBUG": "false"}
+        own = {**CLUSTERS[kind](), "DEBUG": "false", "STAFF_NEEDS_SECOND_FACTOR": second_factor()}
         environment = {**os.environ, **own}
         # The demo's data stay with the demo, whatever database is named outside.
         environment.pop("DATABASE_URL", None)
@@ -160,6 +160,11 @@ def kept(name: str) -> dict[str, str]:
     return {"STOREYARD_RUN_DIR": str(folder), "SECRET_KEY": key.read_text()}
 
 
+def second_factor() -> str:
+    """Looking around needs none, unless that is what is to be seen."""
+    return os.environ.get("STAFF_NEEDS_SECOND_FACTOR", "false")
+
+
 def private(path: Path) -> TextIO:
     """A new file that only we can read."""
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
@@ -233,6 +238,9 @@ def set_up(port: int, kind: str, environment: dict[str, str], shell: Path) -> st
         f"    user  demo    password  {passwords['demo']}   owns stores\n"
         f"    user  staff   password  {passwords['staff']}   support team: "
         f"http://localhost:{port}/admin/\n\n"
+        "  Letters are printed here. In production the support team needs a second factor; to see "
+        "that:\n"
+        "  STAFF_NEEDS_SECOND_FACTOR=true make demo\n\n"
         f"  In another terminal:  . {short(shell)} && {short(MANAGE[0])} manage.py list_stores\n"
         "  Ctrl-C stops it.\n"
     )
