@@ -59,6 +59,12 @@ def danger(store: Store) -> Action | None:
     return permitted(delete(store), store)
 
 
+def beside(remedy: Action | None, offered: list[Action]) -> list[Action]:
+    """What the remedy offers already is offered here without stress: one call is enough."""
+    code = remedy and remedy.code
+    return [replace(one, tone="quiet") if one.code == code else one for one in offered]
+
+
 def permitted(action: Action, store: Store) -> Action:
     why_not = str(refusal(store.standing, RIGHT_OF[action.code]))
     return replace(action, why_not=why_not) if why_not else action

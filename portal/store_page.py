@@ -22,7 +22,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from portal import history
 from portal.access import actor_of, reauthenticated, signed_in, store_for
-from portal.actions import actions, danger, gone, reveal
+from portal.actions import actions, beside, danger, gone, reveal
 from portal.deletion import DeleteForm, Doomed
 from portal.receipt import receipt
 from portal.remedy import remedy
@@ -99,14 +99,15 @@ def detail(
     # Whoever has it already needs the newest only.
     operations = list(operations_of(store)[: 1 if past else 1 + EARLIER_OPERATIONS])
     latest = timeline(operations[0]) if operations else None
+    helps = remedy(store, latest)
     return {
         "store": store,
         **known,
         "latest": latest,
-        "remedy": remedy(store, latest),
+        "remedy": helps,
         "notice": notice(store, latest),
         "receipt": receipt(latest),
-        "actions": actions(store),
+        "actions": beside(helps and helps.action, actions(store)),
         "danger": danger(store),
         "reveal": reveal(store),
         "plan": PLANS[store.plan],
