@@ -56,9 +56,16 @@ def texts_of(table: str) -> Iterator[str]:
         cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
         while rows := cursor.fetchmany(ROWS):
             for row in rows:
-                text = " ".join(str(value) for value in row if value is not None)
+                text = " ".join(as_text(value) for value in row if value is not None)
                 yield text
                 yield from unpacked(text)
+
+
+def as_text(value: object) -> str:
+    """PostgreSQL's bytes come as a memoryview, whose text is where it lies in memory."""
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).decode("latin-1")
+    return str(value)
 
 
 def unpacked(text: str) -> Iterator[str]:

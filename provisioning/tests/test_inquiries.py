@@ -16,10 +16,12 @@ import pytest
 from django.apps import apps
 from django.db import connection
 from django.db.models.functions import Now
+from django_q.signing import SignedPackage
 
 from provisioning import inquiries, tasks
 from provisioning.cluster import get_cluster
 from provisioning.cluster.simulated import SimulatedCluster
+from provisioning.engines import password
 from provisioning.errors import ClusterUnavailable, NotYet
 from provisioning.tests.conftest import deliver
 from provisioning.watcher import Watcher
@@ -159,6 +161,12 @@ def test_why_there_is_no_answer_is_said_and_the_error_is_not(
     assert "hunter2" not in caplog.text + str(row.failure)
 
 
+def test_an_initial_password_is_192_random_bits_and_no_two_are_alike() -> None:
+    made = {password() for _ in range(1000)}
+    assert len(made) == 1000
+    assert {len(base64.urlsafe_b64decode(one)) * 8 for one in made} == {192}
+
+
 # --- Logs and events ---------------------------------------------------------------------
 
 
@@ -170,7 +178,7 @@ def test_a_log_is_answered_by_component(
     ready: Store, as_alice: Actor, cluster: SimulatedCluster
 ) -> None:
     inquiry = ask(Kind.LOGS, ready, as_alice, component="web", lines=50)
-    deliver(cluster)
+    inquiries.answer_waiting(Kind.LOGS, cluster, threading.Event())
     ((name, text),) = asked.take(inquiry.pk).answer["logs"].items()
     assert name.startswith("store-web-") and name.endswith("/web")
     assert "no real container" in text
@@ -179,7 +187,7 @@ def test_a_log_is_answered_by_component(
 def test_events_are_answered(ready: Store, as_alice: Actor, cluster: SimulatedCluster) -> None:
     cluster.disturb("Deployment", "store-web", ready.namespace, "unready")
     inquiry = ask(Kind.EVENTS, ready, as_alice)
-    deliver(cluster)
+    inquiries.answer_waiting(Kind.EVENTS, cluster, threading.Event())
     (event,) = asked.take(inquiry.pk).answer["events"]
     assert event["reason"] == "Unhealthy"
     assert event["of"].startswith("Pod/store-web-")
@@ -252,13 +260,18 @@ def test_an_expired_question_is_thrown_away_by_the_next_who_asks(
 
 
 def test_the_task_of_a_question_carries_its_id_and_nothing_else(
-    ready: Store, as_alice: Actor, settings: Any
+    ready: Store, as_alice: Actor
 ) -> None:
-    ready_tasks = apps.get_model("django_q", "OrmQ").objects.all()
-    ready_tasks.delete()
+    queued = apps.get_model("django_q", "OrmQ").objects.all()
+    queued.delete()
     inquiry, _key = credentials(ready, as_alice)
-    (task,) = (row.task for row in ready_tasks)
+    (task,) = (SignedPackage.loads(row.payload) for row in queued)
     assert (task["func"], task["args"]) == (f"{tasks.__name__}.answer_inquiry", (str(inquiry.pk),))
+    # A page that is only looked at leaves nothing in the queue: the watcher looks by itself.
+    queued.delete()
+    ask(Kind.LOGS, ready, as_alice, component="web", lines=10)
+    ask(Kind.EVENTS, ready, as_alice)
+    assert not queued.exists()
 
 
 def test_a_task_about_no_question_is_ignored(db: None, tmp_path: Path, settings: Any) -> None:
