@@ -176,11 +176,14 @@ class Echo:
 
 def as_csv(store: Store, reader: User, kind: str) -> Iterator[str]:
     """Line by line, however long the history is; in the reader's language from first to last."""
-    language = translation.get_language()
+    return lines(store, reader, kind, translation.get_language())
+
+
+def lines(store: Store, reader: User, kind: str, language: str | None) -> Iterator[str]:
     writer = csv.writer(Echo())
     yield writer.writerow(["time", "who", "what", "details", "action", "through", "from"])
     for event in events(store, kind).iterator(chunk_size=500):
-        # By the time it is sent, the request's own language may be forgotten.
+        # By the time it is sent, the request's own language is forgotten.
         with translation.override(language):
             line = writer.writerow([harmless(cell) for cell in cells(entry(event, store, reader))])
         yield line

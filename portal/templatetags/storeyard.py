@@ -143,11 +143,14 @@ def duration(length: timedelta | None) -> str:
 
 @register.filter
 def length_in_words(seconds: float) -> str:
-    """Of a setting: whole minutes where it is some."""
+    """Of a setting: in whole minutes or hours where it is some."""
     if seconds < 120:
         return ngettext("%d second", "%d seconds", int(seconds)) % int(seconds)
     minutes = round(seconds / 60)
-    return ngettext("%d minute", "%d minutes", minutes) % minutes
+    if minutes < 120:
+        return ngettext("%d minute", "%d minutes", minutes) % minutes
+    hours = round(minutes / 60)
+    return ngettext("%d hour", "%d hours", hours) % hours
 
 
 @register.filter
