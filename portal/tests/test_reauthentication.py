@@ -69,3 +69,13 @@ def test_after_a_while_it_is_asked_again(at_alice, alice, monkeypatch, settings)
 
 def test_a_proof_never_leads_to_another_site(at_alice):
     assert "evil.example" not in prove(at_alice, next="https://evil.example/").url
+
+
+def test_another_address_is_added_only_after_the_password(at_alice, alice):
+    wanted = {"action_add": "", "email": "new@example.com"}
+    answer = at_alice.post(reverse("account_email"), wanted)
+    assert answer.url.startswith(reverse("account_reauthenticate"))
+    assert not alice.emailaddress_set.filter(email="new@example.com").exists()
+    prove(at_alice)
+    at_alice.post(reverse("account_email"), wanted)
+    assert alice.emailaddress_set.filter(email="new@example.com").exists()
