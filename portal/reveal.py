@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
 from django import forms
 from django.conf import settings
@@ -21,14 +22,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from portal.access import actor_of, signed_in, store_for
+from portal.access import actor_of, proof_of_identity, signed_in, store_for
 from portal.inquiries import answered
+from portal.templatetags.storeyard import length_in_words
 from stores import inquiries, limits, sealing
 from stores.errors import Refused, TooMany
 from stores.inquiry import Inquiry
@@ -107,8 +108,15 @@ def recently_authenticated(request: HttpRequest) -> bool:
 
 def ask_who_it_is(request: HttpRequest, store: Store) -> HttpResponse:
     """Of somebody who has no password here: signs in with a passkey, or elsewhere."""
-    here = urlencode({"next": reverse("store-reveal", args=[store.pk])})
-    return redirect(f"{reverse('account_reauthenticate')}?{here}")
+    if get_adapter(request).get_reauthentication_methods(request.user):
+        here = reverse("store-reveal", args=[store.pk])
+        return redirect(proof_of_identity(request, here))
+    said = _(
+        "You have no password here, and your login is long ago. Log out, log in again, and come "
+        "back within %(length)s."
+    ) % {"length": length_in_words(settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)}
+    context = {"store": store, "why_not": said}
+    return render(request, "stores/reveal.html", context, status=403)
 
 
 def new_token(request: HttpRequest) -> str:

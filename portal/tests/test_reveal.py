@@ -7,14 +7,16 @@ import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from portal.tests.conftest import browser_of
+from portal.tests.conftest import browser_of, long_after
 from stores.models import AuditEvent, Consent, Inquiry, Share, Store, User
 from stores.tests.people import PASSWORD
 
@@ -191,17 +193,34 @@ def test_a_right_that_is_taken_away_while_somebody_waits_is_gone(
     assert events() == ["store.reveal", "store.reveal_unanswered"]
 
 
-def test_who_has_no_password_here_shows_who_they_are_in_another_way(
-    shop: Shop, answering: None, alice: User
-) -> None:
+@pytest.fixture
+def without_password(alice: User) -> User:
     alice.set_unusable_password()
     alice.save()
-    client = browser_of(alice)
-    # Long ago, as far as anybody knows: shown anew first.
+    return alice
+
+
+def test_who_signs_in_elsewhere_must_have_done_so_a_moment_ago(
+    shop: Shop, answering: None, without_password: User
+) -> None:
+    client = long_after(browser_of(without_password))
     for asked in (client.get(url(shop.store)), client.post(url(shop.store), {"token": "x"})):
-        assert asked.status_code == 302
-        assert asked.url.startswith(reverse("account_reauthenticate"))
+        assert asked.status_code == 403
+        assert "Log out, log in again" in asked.content.decode()
     assert events() == []
+    client = browser_of(without_password)
+    form = {"token": token(client, shop.store)}
+    assert shop.secret["admin-password"] in client.post(url(shop.store), form).content.decode()
+
+
+def test_who_has_a_second_factor_and_no_password_shows_that_again(
+    shop: Shop, answering: None, without_password: User
+) -> None:
+    Authenticator.objects.create(user=without_password, type=Authenticator.Type.TOTP, data={})
+    asked = long_after(browser_of(without_password)).get(url(shop.store))
+    assert asked.status_code == 302
+    assert asked.url.startswith(reverse("mfa_reauthenticate"))
+    assert parse_qs(urlsplit(asked.url).query)["next"] == [url(shop.store)]
 
 
 # --- Nobody answers ----------------------------------------------------------------------
