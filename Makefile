@@ -19,7 +19,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-header --no-annotate $(if $(UPGRADE),--upgrade) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-postgres cluster cluster-down bench soak lint lock clean
+.PHONY: help demo test test-cluster test-postgres cluster cluster-down bench bench-web soak lint lock clean
 
 help:
 	@echo 'make demo           the portal on http://localhost:8000 [PORT=] [CLUSTER=simulated|local|kubeconfig]'
@@ -29,6 +29,7 @@ help:
 	@echo 'make cluster        start a local control plane, print its kubeconfig'
 	@echo 'make cluster-down   stop it'
 	@echo 'make bench          measure: making stores, telling of trouble, 1,000 stores [ARGS=--contest|--health|--scale]'
+	@echo 'make bench-web      measure the pages: 10,000 stores, live changes, a crowd [ARGS="--pages sqlite"|--live|--crowd]'
 	@echo 'make soak           random use and random harm for some minutes [SEED=n] [MINUTES=10] [POSTGRES=1]'
 	@echo 'make lint           style, types, import contracts, templates, migrations'
 	@echo 'make lock           renew the requirement files [UPGRADE=1 for newer versions]'
@@ -67,6 +68,10 @@ cluster-down: $(INSTALLED)
 bench: $(INSTALLED)
 	@$(PY) -m devcluster build
 	@exec $(PY) -m bench $(ARGS)
+
+bench-web: $(INSTALLED)
+	@$(PY) -m devcluster build
+	@exec $(PY) -m bench.web $(ARGS)
 
 soak: $(INSTALLED)
 	@$(PY) -m devcluster build

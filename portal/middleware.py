@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.middleware.gzip import GZipMiddleware
 from django.urls import reverse
 
 from portal import errors
@@ -56,3 +57,17 @@ def maintenance_reason() -> str | None:
         return settings.MAINTENANCE_FILE.read_text().strip()
     except OSError:
         return "" if settings.MAINTENANCE else None
+
+
+class Compression(GZipMiddleware):
+    """Pages go compressed, but none that may hold a secret: what answers a form (the initial
+    password), and those of the account (recovery codes, the key of an authenticator).
+
+    Compression tells by a page's length what in it is alike. Forms' tokens are masked anew in each
+    page, and Django pads compressed pages by a random length; yet what is not compressed tells nothing.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if request.method != "GET" or request.path.startswith("/account/"):
+            return response
+        return super().process_response(request, response)
