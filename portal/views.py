@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -10,21 +11,18 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
+from django_htmx.http import retarget
 
-from portal import listing
+from portal import news
 from portal.access import actor_of, signed_in
 from portal.forms import StoreForm
+from portal.listing import Overview, listing, overview
+from portal.wanted import Wanted
 from provisioning import preflight
 from stores import names, services
 from stores.errors import QuotaExceeded, Refused, TooMany
 from stores.models import Store, User
 from stores.plans import PLANS
-
-WHAT_IT_IS = {
-    Store.Engine.WOOCOMMERCE: gettext_lazy(
-        "WordPress with its shop: products, cart, orders and payment, thousands of themes and plugins."
-    ),
-}
 
 
 @require_safe
@@ -39,22 +37,47 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 @signed_in
 def store_list(request: HttpRequest) -> HttpResponse:
-    wanted = listing.Wanted.from_url(request.GET)
-    stores = listing.overview(request.user, wanted)
-    return render(request, "stores/list.html", listing.listing(request.user, wanted, stores))
+    wanted = Wanted.from_url(request.GET)
+    stores = overview(request.user, wanted)
+    return render(request, "stores/list.html", to_show(request.user, wanted, stores))
 
 
 @require_safe
 @signed_in
 def store_rows(request: HttpRequest) -> HttpResponse:
-    wanted = listing.Wanted.from_url(request.GET)
-    stores = listing.overview(request.user, wanted)
+    """For an open list: nothing, or the rows that changed, or all of it."""
+    wanted = Wanted.from_url(request.GET)
+    stores = overview(request.user, wanted)
     if request.GET.get("version") == stores.version:
-        return HttpResponse(status=204)
-    return render(request, "stores/_rows.html", listing.listing(request.user, wanted, stores))
+        return seen(HttpResponse(status=204), stores.looked_at)
+    known = to_show(request.user, wanted, stores)
+    changed = news.changed(known, request.GET.get("rows", ""))
+    if changed is not None:
+        response = render(request, "stores/_changes.html", {**known, "changed": changed})
+    else:
+        response = retarget(render(request, "stores/_rows.html", known), "#stores")
+    return seen(response, stores.looked_at)
+
+
+def to_show(user: User, wanted: Wanted, stores: Overview) -> dict[str, Any]:
+    known = listing(user, wanted, stores)
+    return {**known, "poll": wanted.link(version=stores.version, rows=news.shown(known))}
+
+
+def seen(response: HttpResponse, looked_at: datetime | None) -> HttpResponse:
+    """Nothing else may be new, and yet somebody looked again."""
+    if looked_at:
+        response["X-Seen-At"] = looked_at.isoformat(timespec="seconds")
+    return response
 
 
 # --- A new store -------------------------------------------------------------------------
+
+WHAT_IT_IS = {
+    Store.Engine.WOOCOMMERCE: gettext_lazy(
+        "WordPress with its shop: products, cart, orders and payment, thousands of themes and plugins."
+    ),
+}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -29,6 +29,7 @@ function showTheme() {
 }
 
 document.addEventListener("change", (event) => {
+  if ("submits" in event.target.dataset) event.target.form.requestSubmit();
   if (event.target.name !== "theme") return;
   remember(event.target.value);
   paint(event.target.value);
@@ -111,8 +112,9 @@ document.addEventListener("htmx:afterRequest", (event) => {
   connected(event.detail.successful);
   // The store was looked at again, and nothing else is new.
   const seen = event.detail.xhr.getResponseHeader("X-Seen-At");
-  const time = document.querySelector("time[data-seen]");
-  if (seen && time) time.dateTime = seen;
+  for (const time of seen ? document.querySelectorAll("time[data-seen]") : []) {
+    if (new Date(seen) > new Date(time.dateTime)) time.dateTime = seen;
+  }
 });
 
 // --- What was just done --------------------------------------------------------------------
