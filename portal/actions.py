@@ -74,8 +74,8 @@ def possible(store: Store, status: Status) -> bool:
     return status in TRANSITIONS[Status(store.status)]
 
 
-def now(store: Store) -> str:
-    return store.get_status_display().lower()
+def now(store: Store) -> dict[str, str]:
+    return {"status": store.get_status_display().lower()}
 
 
 def retry(store: Store) -> Action:
@@ -87,7 +87,7 @@ def retry(store: Store) -> Action:
         reverse("store-retry", args=[store.pk]),
         ""
         if possible(store, Status.REQUESTED)
-        else _("Only a failed store can be retried; this one is %s.") % now(store),
+        else _("Only a failed store can be retried; this one is %(status)s.") % now(store),
         tone="primary",
     )
 
@@ -101,7 +101,7 @@ def refresh(store: Store) -> Action:
         reverse("store-refresh", args=[store.pk]),
         ""
         if possible(store, Status.UPDATING)
-        else _("Only a ready store can be refreshed; this one is %s.") % now(store),
+        else _("Only a ready store can be refreshed; this one is %(status)s.") % now(store),
     )
 
 
@@ -130,7 +130,7 @@ def delete(store: Store) -> Action:
         "trash3",
         _("Shows what would be destroyed, and asks you to confirm."),
         reverse("store-delete", args=[store.pk]),
-        "" if possible(store, Status.DELETING) else _("This store is already %s.") % gone(store),
+        "" if possible(store, Status.DELETING) else already(store),
         confirmed=True,
         tone="danger-quiet",
     )
@@ -162,7 +162,10 @@ def delete_now(store: Store) -> Action:
     )
 
 
-def gone(store: Store) -> str:
+def already(store: Store) -> str:
     """Of a store that is on its way out."""
-    words = {Status.CLOSING: _("being closed"), Status.DELETED: _("deleted")}
-    return words.get(Status(store.status), _("being deleted"))
+    if store.status == Status.CLOSING:
+        return _("This store is already being closed.")
+    if store.status == Status.DELETED:
+        return _("This store is already deleted.")
+    return _("This store is already being deleted.")

@@ -22,7 +22,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from portal import history
 from portal.access import actor_of, reauthenticated, signed_in, store_for
-from portal.actions import actions, beside, danger, gone, reveal
+from portal.actions import actions, already, beside, danger, reveal
 from portal.deletion import DeleteForm, Doomed
 from portal.receipt import receipt
 from portal.remedy import remedy
@@ -189,7 +189,7 @@ def refusal_of(verb: Callable[..., None], store: Store, actor: Actor) -> str:
 def store_delete(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = store_for(request, store_id, Right.DELETE)
     if store.status in GOING or store.status == Status.DELETED:
-        messages.info(request, _("This store is already %s.") % gone(store))
+        messages.info(request, already(store))
         return redirect(store)
     # Not before it is known that they may: a stranger learns nothing, not even by being asked.
     return deletion(request, store=store)
@@ -217,7 +217,7 @@ def promise_of_deletion(*, at_once: bool) -> str:
     if at_once:
         return _("The store is being deleted.")
     grace = length_in_words(settings.GRACE_SECONDS)
-    return _("The shop is being closed. For %s you can have it back.") % grace
+    return _("The shop is being closed. For %(length)s you can have it back.") % {"length": grace}
 
 
 @require_POST

@@ -52,8 +52,12 @@ def is_in_line(store: Store) -> bool:
 
 
 def in_words(place: Place) -> str:
-    where = _("Next in line") if place.position == 1 else _("%s in line") % ordinal(place.position)
-    return where if place.wait is None else f"{where}, {about(place.wait)}"
+    where = _("Next in line")
+    if place.position > 1:
+        where = _("%(place)s in line") % {"place": ordinal(place.position)}
+    if place.wait is None:
+        return where
+    return _("%(where)s, %(wait)s") % {"where": where, "wait": about(place.wait)}
 
 
 def minutes(wait: timedelta | None) -> int | None:
