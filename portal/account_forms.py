@@ -10,6 +10,8 @@ from allauth.account import forms as allauth
 from allauth.core import context
 from django import forms
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -47,6 +49,12 @@ class SignupForm(allauth.SignupForm):
                 % {"email": self.invited}
             )
         return str(super().clean_email())
+
+    def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
+        if self.account_already_exists:
+            # As for a new one: or else the time would tell.
+            make_password(self.cleaned_data["password1"])
+        return super().try_save(request)
 
 
 @cache
