@@ -51,8 +51,9 @@ STORE = {
     "consent-ask": Row(get="support consent", post="support consent", others=404),
     "store-reveal": Row(get="manager owner consent", post="manager owner consent"),
     "store-logs": Row(get=SEE),
-    "store-log-lines": Row(get=SEE),
-    "store-log-file": Row(get=SEE),
+    "store-logs-tail": Row(get=SEE),
+    "store-logs-download": Row(get=SEE),
+    "store-events": Row(get=SEE),
 }
 
 # Invitations and offers, to whoever has the address: here nobody of the above, so to all of them
@@ -88,6 +89,7 @@ ACCOUNT = {
         account_confirm_login_code mfa_authenticate mfa_login_webauthn socialaccount_login_cancelled
         socialaccount_login_error socialaccount_signup openid_connect_login openid_connect_callback
         account/social/login/cancelled/ account/social/login/error/ account/social/signup/
+        account-invitation
     """,
     SIGNED_IN: """
         account_reauthenticate account_email account_change_password account_set_password
@@ -95,6 +97,7 @@ ACCOUNT = {
         mfa_generate_recovery_codes mfa_download_recovery_codes mfa_list_webauthn mfa_add_webauthn
         mfa_reauthenticate_webauthn mfa_remove_webauthn mfa_edit_webauthn usersessions_list
         socialaccount_connections account/social/connections/
+        account account-notifications account-close account-session-end
     """,
 }
 

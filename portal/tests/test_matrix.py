@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.db import transaction
@@ -35,10 +36,11 @@ from portal.tests.matrix import (
     Row,
 )
 from portal.tests.routes import Route, every_route, ours
+from stores.actor import Actor
 from stores.consent import give_consent
-from stores.models import Share, Store, User
+from stores.models import Heartbeat, Share, Snapshot, Store, User
 from stores.teams import offer_handover, share_store
-from stores.tests.people import PASSWORD
+from stores.tests.people import PASSWORD, enrol
 
 ROUTES = {route.key: route for route in every_route()}
 OURS = {route.key for route in ours()}
@@ -77,11 +79,12 @@ PASSING = ("sessions.Session", "usersessions.UserSession")
 
 
 @pytest.fixture
-def browsers(alice, bob, dora, store) -> Callable[[str], Client]:
+def browsers(alice, bob, dora, store, settings) -> Callable[[str], Client]:
     """A fresh browser of one of PEOPLE: nothing that an earlier request did is in it."""
     erin = User.objects.create_user("erin", "erin@example.com", PASSWORD)
     member = User.objects.create_user("member", "member@example.com", PASSWORD, is_staff=True)
     member.groups.add(Group.objects.get(name="Support"))
+    enrol(member)
     for person, role in ((dora, "viewer"), (erin, "manager")):
         Share.objects.create(
             store=store, email=person.email, role=role, user=person, accepted_at=timezone.now()
@@ -94,26 +97,21 @@ def browsers(alice, bob, dora, store) -> Callable[[str], Client]:
         "support": member,
         "consent": member,
     }
-    cookies = {name: browser_of(person).cookies for name, person in people.items()}
+    for person in set(people.values()):
+        # The page of one's addresses would write it down when it is first looked at.
+        EmailAddress.objects.create(user=person, email=person.email, verified=True, primary=True)
+    sessions = {
+        name: browser_of(person).cookies[settings.SESSION_COOKIE_NAME].value
+        for name, person in people.items()
+    }
 
     def browser(name: str, **options: Any) -> Client:
         client = Client(**options)
         if name != "anonymous":
-            client.cookies["sessionid"] = session_of(cookies[name])
+            client.cookies[settings.SESSION_COOKIE_NAME] = sessions[name]
         return client
 
     return browser
-
-
-def session_of(cookies: Any) -> str:
-    [value] = [morsel.value for name, morsel in cookies.items() if name.endswith("sessionid")]
-    return str(value)
-
-
-@pytest.fixture(autouse=True)
-def quick(settings) -> None:
-    """No page waits for a worker that there is not."""
-    settings.INQUIRY_SECONDS = 0
 
 
 @contextmanager
@@ -138,8 +136,6 @@ def ask(browsers: Any, who: str, method: str, url: str, store: Store, **data: An
 
 
 def actor_of_owner(store: Store) -> Any:
-    from stores.actor import Actor
-
     return Actor(store.owner, "test")
 
 
@@ -208,7 +204,10 @@ def fits(row: Row, who: str, method: str, response: HttpResponse) -> bool:
     if who == "anonymous":
         return is_login(response)
     if who in allowed:
-        return response.status_code < 400 and not is_login(response)
+        # 410: let in, but what was asked for is over.
+        return (response.status_code < 400 and not is_login(response)) or (
+            response.status_code == 410
+        )
     return response.status_code == (row.others if who in SEE.split() else 404)
 
 
@@ -275,7 +274,9 @@ def test_a_list_shows_nobody_a_store_that_is_not_theirs(store, browsers):
 
 # --- One's account -------------------------------------------------------------------------
 
-MADE_UP = {"key": "abc", "uidb36": "1", "pk": 1, "provider_id": "none"}
+MADE_UP = {
+    "key": "abc", "uidb36": "1", "pk": 1, "provider_id": "none", "number": 1, "token": "abc",
+}  # fmt: skip
 
 
 def account_url(key: str) -> str:
@@ -285,16 +286,25 @@ def account_url(key: str) -> str:
     return reverse(route.name, kwargs={name: MADE_UP[name] for name in route.takes})
 
 
-@pytest.mark.parametrize("key", sorted(ACCOUNTS))
-def test_a_page_of_an_account_is_shown_to_whom_the_table_says(key, store, browsers):
-    for who in ("anonymous", "owner", "support"):
-        for method in METHODS:
-            response = ask(browsers, who, method, account_url(key), store)
-            assert response.status_code < 500, (who, method)
-            if who == "anonymous" and key in ACCOUNT[SIGNED_IN].split():
-                assert is_login(response) or response.status_code in (404, 405), method
-            if who == "anonymous" and key not in ACCOUNT[EVERYBODY].split():
-                assert response.status_code != 200
+def test_a_page_of_an_account_is_shown_to_whom_the_table_says(store, browsers):
+    wrong = {}
+    for key in sorted(ACCOUNTS):
+        for who in ("anonymous", "owner", "support"):
+            for method in METHODS:
+                response = ask(browsers, who, method, account_url(key), store)
+                if response.status_code >= 500 or not (
+                    who != "anonymous" or is_open(key, response)
+                ):
+                    wrong[key, who, method] = response.status_code
+    assert wrong == {}
+
+
+def is_open(key: str, response: HttpResponse) -> bool:
+    """Whether somebody who is not logged in was answered as the table says."""
+    if key in ACCOUNT[SIGNED_IN].split():
+        # An old address leads to the new one.
+        return is_login(response) or response.status_code in (301, 404, 405)
+    return key in ACCOUNT[EVERYBODY].split()
 
 
 # --- The admin -----------------------------------------------------------------------------
@@ -316,34 +326,33 @@ def admin_url(key: str, store: Store) -> str:
     return reverse(route.name, kwargs={name: known[name] for name in route.takes})
 
 
-@pytest.mark.parametrize("key", sorted(ADMINS))
-def test_nobody_outside_the_team_opens_a_page_of_the_admin(key, store, browsers):
-    for who in OUTSIDERS:
-        for method in METHODS:
-            response = ask(browsers, who, method, admin_url(key, store), store)
-            assert response.status_code in (302, 403, 404, 405), (who, method)
-            assert store.name not in response.content.decode()
-            if response.status_code == 302 and key not in ("admin:login", "admin:logout"):
-                assert is_login(response), (who, method)
+def test_nobody_outside_the_team_opens_a_page_of_the_admin(store, browsers):
+    wrong = {}
+    for key in sorted(ADMINS):
+        for who in OUTSIDERS:
+            for method in METHODS:
+                response = ask(browsers, who, method, admin_url(key, store), store)
+                if not is_closed(key, response) or store.name in response.content.decode():
+                    wrong[key, who, method] = response.status_code
+    assert wrong == {}
 
 
-@pytest.mark.parametrize("model", sorted(ADMIN_MODELS))
-def test_the_team_opens_of_a_model_what_the_table_says(model, store, browsers):
-    from stores.models import Heartbeat, Snapshot
+def is_closed(key: str, response: HttpResponse) -> bool:
+    if response.status_code == 302 and key not in ("admin:login", "admin:logout"):
+        return is_login(response)
+    return response.status_code in (302, 403, 404, 405)
 
+
+def test_the_team_opens_of_each_model_what_the_table_says(store, browsers):
     Heartbeat.objects.get_or_create(pk="watcher", defaults={"at": timezone.now()})
-    Snapshot.objects.get_or_create(pk="room")
-    opened = set()
-    for verb in VERBS:
-        key = f"admin:{model}_{verb}"
-        if key not in ROUTES:
-            continue
-        response = ask(browsers, "support", "get", admin_url(key, store), store)
-        assert response.status_code in (200, 302, 403, 404), verb
-        if response.status_code == 200:
-            opened.add(verb)
-    if f"admin:{model}_changelist" in ROUTES:
-        assert opened == set(ADMIN_MODELS[model].split())
+    Snapshot.objects.get_or_create(pk=1)
+    opened: dict[str, set[str]] = {}
+    for model, verb in ((model, verb) for model in ADMIN_MODELS for verb in VERBS):
+        if (key := f"admin:{model}_{verb}") in ROUTES:
+            response = ask(browsers, "support", "get", admin_url(key, store), store)
+            assert response.status_code in (200, 302, 403, 404), key
+            opened.setdefault(model, set()).update({verb} if response.status_code == 200 else ())
+    assert opened == {model: set(ADMIN_MODELS[model].split()) for model in opened}
 
 
 # --- Nothing is changed by looking, or without the token ------------------------------------
@@ -384,7 +393,7 @@ def test_that_support_looks_into_a_store_is_all_that_a_get_writes_down(store, br
         browsers("consent").get(url)
     after = rows()
     changed = {label for label in after if after[label] != before[label]}
-    assert changed == {"stores.AuditEvent", "stores.AuditHead"}
+    assert changed == {"stores.AuditEvent", "stores.AuditHead", "stores.AuditOrigin"}
     assert len(after["stores.AuditEvent"]) == len(before["stores.AuditEvent"]) + 1
 
 
