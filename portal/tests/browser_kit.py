@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ QUIET = """
     --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync --no-proxy-server
 """.split()
-PATIENCE = 90_000
+# Milliseconds, as Playwright counts.
+PATIENCE = 1000 * int(os.environ.get("PATIENCE_SECONDS", "60"))
 SESSION = "sessionid"
 # The console tells of what a policy blocked, but not of what it would block (report only), and not
 # always before the test is over.
@@ -63,7 +65,7 @@ class Complaints(list[str]):
             self.append(complaint)
 
     def said(self, message: ConsoleMessage) -> None:
-        if message.type not in ("log", "info", "debug"):
+        if message.type in ("error", "warning", "assert"):
             self.add(f"{message.location.get('url')}: {message.text}")
 
     def failed(self, request: Request) -> None:
@@ -87,6 +89,10 @@ def watched(
     try:
         yield context, complaints
         assert complaints == []
+    except BaseException:
+        for page in context.pages:
+            print(f"What was seen at {page.url}:\n{page.locator('body').inner_text(timeout=2000)}")
+        raise
     finally:
         context.close()
 

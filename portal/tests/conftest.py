@@ -52,34 +52,38 @@ def finish(store: Store, outcome: str) -> None:
     store.operations.open().update(finished_at=Now(), outcome=outcome)
 
 
+def brought_to(status: str, name: str, owner: User, address: str) -> Store:
+    """A store brought to a status by the arrows of the lifecycle, as a worker would."""
+    actor = Actor(owner, "test")
+    store = create_store(actor=actor, owner=owner, name=name, address=address)
+    step(store, "create_namespace", "done")
+    for moved in ROUTE_TO[Status(status)]:
+        if moved == Status.FAILED:
+            step(store, "wait_until_running", "failed", FAILURE)
+        store.move_to(moved, actor=SYSTEM, message=FAILURE if moved == Status.FAILED else None)
+        if store.is_settled:
+            finish(store, "failed" if moved == Status.FAILED else "succeeded")
+    if status in (Status.PROVISIONING, Status.UPDATING):
+        Operation.objects.filter(store=store).update(finished_at=None, outcome="")
+        step(store, "wait_until_running", "waiting", WAITING)
+    if status == Status.CLOSING:
+        with override_settings(GRACE_SECONDS=600):
+            delete_store(store, actor=actor)
+    if status in (Status.DELETING, Status.DELETED):
+        delete_store(store, actor=actor, now=True)
+        store.refresh_from_db()
+    if status == Status.DELETED:
+        finish(store, "succeeded")
+        store.move_to(Status.DELETED, actor=SYSTEM, slot=None, deleted_at=Now())
+    return store
+
+
 @pytest.fixture
 def make_store(alice: User) -> Callable[..., Store]:
-    """A store of alice's, brought to a status by the arrows of the lifecycle."""
+    """A store of alice's in a status; its address counts on."""
 
     def make(status: str = "ready", name: str = "Anna’s Ceramics", owner: User = alice) -> Store:
-        number = Store.objects.count()
-        actor = Actor(owner, "test")
-        store = create_store(actor=actor, owner=owner, name=name, address=f"shop-no-{number}")
-        step(store, "create_namespace", "done")
-        for moved in ROUTE_TO[Status(status)]:
-            if moved == Status.FAILED:
-                step(store, "wait_until_running", "failed", FAILURE)
-            store.move_to(moved, actor=SYSTEM, message=FAILURE if moved == Status.FAILED else None)
-            if store.is_settled:
-                finish(store, "failed" if moved == Status.FAILED else "succeeded")
-        if status in (Status.PROVISIONING, Status.UPDATING):
-            Operation.objects.filter(store=store).update(finished_at=None, outcome="")
-            step(store, "wait_until_running", "waiting", WAITING)
-        if status == Status.CLOSING:
-            with override_settings(GRACE_SECONDS=600):
-                delete_store(store, actor=actor)
-        if status in (Status.DELETING, Status.DELETED):
-            delete_store(store, actor=actor, now=True)
-            store.refresh_from_db()
-        if status == Status.DELETED:
-            finish(store, "succeeded")
-            store.move_to(Status.DELETED, actor=SYSTEM, slot=None, deleted_at=Now())
-        return store
+        return brought_to(status, name, owner, f"shop-no-{Store.objects.count()}")
 
     return make
 

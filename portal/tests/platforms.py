@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,12 +19,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-
-from stores.tests.people import PASSWORD
 
 MANAGE = [sys.executable, "manage.py"]
 # Reads code as lines of JSON, and answers each with what it printed.
@@ -41,30 +41,9 @@ for line in sys.stdin:
         failed = traceback.format_exc()
     print(json.dumps([said.getvalue(), failed]), flush=True)
 """
-# The session is one that Django itself begins: what a login does is done.
 NEW_PERSON = """
-import json
-from django.apps import apps
-from django.conf import settings
-from django.test import Client
-from portal.tests.conftest import just_proved
-from stores.models import User
-name = {name!r}
-person = User.objects.create_user(name, name + "@example.com", {password!r}, **{fields!r})
-if apps.is_installed("allauth.account"):
-    person.emailaddress_set.create(email=person.email, primary=True, verified=True)
-{more}
-client = Client()
-client.force_login(person)
-session = client.session
-session.update(just_proved(person))
-session.save()
-print(client.cookies[settings.SESSION_COOKIE_NAME].value)
-"""
-TO_SUPPORT = """
-from django.contrib.auth.models import Group
-from stores.apps import SUPPORT
-person.groups.add(Group.objects.get(name=SUPPORT))
+from portal.tests import situations
+print(situations.session_of(situations.person({name!r}, **{fields!r})))
 """
 
 
@@ -110,16 +89,28 @@ class Platform:
     shell: Console
 
     def person(self, name: str, **fields: Any) -> Person:
-        """A new one with a session; their name gets a number: tests share the platform."""
-        support = fields.pop("support", False)
-        if support:
-            fields |= {"is_staff": True, "max_stores": 0}
-        name = f"{name}{self.shell('from stores.models import User; print(User.objects.count())')}"
-        code = NEW_PERSON.format(
-            name=name, password=PASSWORD, fields={"max_stores": 5} | fields,
-            more=TO_SUPPORT if support else "",
-        )  # fmt: skip
-        return Person(name, self.shell(code))
+        """A new one, just logged in; their name gets a number, as tests share the platform."""
+        number = self.shell("from stores.models import User; print(User.objects.count())")
+        code = NEW_PERSON.format(name=name + number, fields={"max_stores": 5} | fields)
+        return Person(name + number, self.shell(code))
+
+    def letters(self, address: str) -> list[str]:
+        """What was written to ``address``, the newest last."""
+        files = sorted((self.folder / "post").glob("*"), key=lambda file: file.stat().st_mtime)
+        found = [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
+        return [one.get_content() for one in found if address in one["To"]]
+
+    def link_to(self, address: str, part: str) -> str:
+        """The address in the newest letter to ``address`` that has ``part`` in it, once it is there."""
+        links: list[str] = []
+
+        def came() -> bool:
+            for letter in self.letters(address):
+                links.extend(re.findall(rf"http\S*{part}\S*", letter))
+            return bool(links)
+
+        until(came)
+        return links[-1]
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -172,7 +163,11 @@ def any_left(group: int) -> bool:
 @contextmanager
 def running(folder: Path, *, still: bool = False, **more: str) -> Iterator[Platform]:
     """``still``: only the web process, so that rows stay as a test put them."""
-    env, port = environment(folder, **more), free_port()
+    port = free_port()
+    # Not by number: a passkey belongs to a name.
+    url = f"http://localhost:{port}"
+    post = {"EMAIL_URL": f"file:///{folder}/post", "PORTAL_URL": url}
+    env = environment(folder, **post, **more)
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run([*MANAGE, "migrate", "-v0"], env=env, cwd=settings.BASE_DIR, check=True)
     gunicorn = [sys.executable, "-m", "gunicorn", "portal.wsgi", "--bind", f"127.0.0.1:{port}"]
@@ -183,7 +178,7 @@ def running(folder: Path, *, still: bool = False, **more: str) -> Iterator[Platf
         for name, command in commands.items():
             stack.enter_context(process(command, env, folder / f"{name}.log"))
         console = stack.enter_context(contextlib.closing(Console(env)))
-        platform = Platform(f"http://127.0.0.1:{port}", env, folder, console)
+        platform = Platform(url, env, folder, console)
         until(lambda: answers(platform.url + "/healthz"))
         yield platform
 

@@ -1,0 +1,150 @@
+"""A look at every page with a browser: what axe finds, what does not fit, what is complained about.
+
+One visit to a page answers all of it, because loading pages is what takes the time.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from portal.tests.browser_kit import Complaints, a_browser, watched
+from portal.tests.pages import Visit
+from portal.tests.platforms import Person, Platform
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page, Response
+
+AXE = Path(__file__).parent / "vendor" / "axe" / "axe-4.14.1.min.js"
+EVERYTHING: dict[str, Any] = {}
+CONTRAST = {"runOnly": ["color-contrast"]}
+# Off by default in axe, as WCAG asks for it only since 2.2.
+TOUCH = {"runOnly": ["target-size"], "rules": {"target-size": {"enabled": True}}}
+# Without preload: it would read the style sheets a second time, against the policy, for one rule on
+# how a page is turned.
+RUN_AXE = """options => axe.run(document, {resultTypes: ["violations"], preload: false, ...options}).then(
+    found => found.violations.map(one => ({
+        rule: one.id, impact: one.impact, nodes: one.nodes.map(node => node.target.join(" "))})))
+"""
+WIDTHS = (768, 360)
+# Whatever lies outside of the window and outside of everything that scrolls.
+CUT_OFF = """() => {
+    const scrolls = (element) => element && element !== document.documentElement &&
+        (["auto", "scroll"].includes(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
+    const seen = [...document.querySelectorAll("body *")].filter((element) => {
+        const box = element.getBoundingClientRect();
+        return box.width > 1 && box.height > 1 && box.right > innerWidth + 1 && !scrolls(element);
+    });
+    if (document.documentElement.scrollWidth > innerWidth) seen.push(document.documentElement);
+    return seen.slice(0, 3).map((e) => `${e.tagName.toLowerCase()}.${e.className?.baseVal ?? e.className}`);
+}"""
+# As a browser that minds no "required" would: empty. The form's own way, not htmx's.
+SUBMIT_EMPTY = """() => {
+    const typed = "input:not([type=hidden], [type=checkbox], [type=radio], [type=submit]), textarea";
+    const form = [...document.forms].find((form) => form.method === "post" &&
+        [...form.querySelectorAll(typed)].some((input) => input.required && input.checkVisibility()));
+    if (!form) return false;
+    for (const input of form.querySelectorAll(typed)) if (!input.readOnly) input.value = "";
+    HTMLFormElement.prototype.submit.call(form);
+    return true;
+}"""
+
+
+@dataclass
+class Looked:
+    """``html``: as the server sent it, by what was visited."""
+
+    html: dict[str, str] = field(default_factory=dict)
+    axe: list[str] = field(default_factory=list)
+    too_wide: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    errors: set[tuple[int, str]] = field(default_factory=set)
+    visited: set[Visit] = field(default_factory=set)
+
+
+def look_at_all(wanted: list[Visit], platform: Platform, situation: dict[str, Any]) -> Looked:
+    looked = Looked()
+    with a_browser() as browser, ExitStack() as stack:
+        people: dict[str, tuple[BrowserContext, Complaints]] = {}
+        for visit in wanted:
+            if visit.who not in people:
+                people[visit.who] = stack.enter_context(
+                    as_person(browser, platform, situation, visit.who)
+                )
+            context, complaints = people[visit.who]
+            # The console tells of every page with such an answer, and also of this one.
+            complaints.expected = ["the server responded with a status of 4"]
+            look_at(context, visit, looked)
+            looked.complaints += [f"{visit}: {complaint}" for complaint in complaints]
+            complaints.clear()
+    return looked
+
+
+def as_person(browser: Browser, platform: Platform, situation: dict[str, Any], who: str) -> Any:
+    person = Person(who, situation["sessions"][who]) if who else None
+    return watched(browser, platform, person, reduced_motion="reduce")
+
+
+def look_at(context: BrowserContext, visit: Visit, looked: Looked) -> None:
+    answer = context.request.get(visit.path)
+    html = answer.text() if "html" in answer.headers.get("content-type", "") else ""
+    # Several roads lead to the login, or back to the list.
+    here = Visit(visit.who, answer.url.partition("/")[2].partition("?next=")[0])
+    if answer.status in (204, 405) or not html or here in looked.visited:
+        return
+    looked.visited.add(here)
+    if answer.status >= 400 and not is_new_error(answer.status, html, looked):
+        return
+    looked.html[str(visit)] = html
+    # A fragment is looked at as part of its page.
+    if html.lstrip().lower().startswith("<!doctype"):
+        page = context.new_page()
+        page.goto(visit.path)
+        examine(page, str(visit), looked)
+        submit_empty(page, f"{visit}, refused", looked)
+        page.close()
+
+
+def is_new_error(status: int, html: str, looked: Looked) -> bool:
+    found = re.search(r"<h1.*?</h1>", html, re.DOTALL)
+    known = (status, found[0] if found else "")
+    if known in looked.errors:
+        return False
+    looked.errors.add(known)
+    return True
+
+
+def submit_empty(page: Page, what: str, looked: Looked) -> None:
+    """Where there is a form that wants something: what it says when it gets nothing."""
+    answers: list[Response] = []
+    page.on(
+        "response", lambda one: answers.append(one) if one.request.is_navigation_request() else None
+    )
+    if page.evaluate(SUBMIT_EMPTY):
+        page.wait_for_event("load")
+        looked.html[what] = answers[-1].text()
+        examine(page, what, looked)
+
+
+def examine(page: Page, what: str, looked: Looked) -> None:
+    page.evaluate(AXE.read_text())
+    looked.axe += found_by_axe(page, f"{what}, light", EVERYTHING)
+    page.emulate_media(color_scheme="dark")
+    looked.axe += found_by_axe(page, f"{what}, dark", CONTRAST)
+    page.emulate_media(color_scheme="light")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        looked.too_wide += [f"{what} at {width}: {part}" for part in page.evaluate(CUT_OFF)]
+    looked.axe += found_by_axe(page, f"{what}, on a phone", TOUCH)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    looked.too_wide += [f"{what} at 1280: {part}" for part in page.evaluate(CUT_OFF)]
+
+
+def found_by_axe(page: Page, what: str, options: dict[str, Any]) -> list[str]:
+    return [
+        f"{what}: {one['rule']} ({one['impact']}) {one['nodes'][:4]}"
+        for one in page.evaluate(RUN_AXE, options)
+    ]
