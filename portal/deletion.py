@@ -40,7 +40,7 @@ def disks(store: Store) -> list[Disk]:
     if not store.namespace_uid:
         return []
     wanted = ENGINES[store.engine].disks(store)
-    names = store.volumes or wanted
+    names = sorted(store.volumes or wanted)
     return [Disk(name, in_words(wanted.get(name, ""))) for name in names]
 
 
