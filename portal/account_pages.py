@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
@@ -31,10 +31,14 @@ def notifications(request: HttpRequest) -> HttpResponse:
     )
 
 
+def sent(request: HttpRequest) -> QueryDict | None:
+    return request.POST if request.method == "POST" else None
+
+
 def saved_or_shown(
     request: HttpRequest, kind: type[forms.ModelForm], template: str, route: str
 ) -> HttpResponse:
-    form = kind(request.POST or None, instance=request.user)
+    form = kind(sent(request), instance=request.user)
     if request.method == "POST" and form.is_valid():
         accounts.change_account(request.user, form.cleaned_data, actor=actor_of(request))
         messages.success(request, _("Saved."))
@@ -55,7 +59,7 @@ def end_session(request: HttpRequest, number: int) -> HttpResponse:
 @signed_in
 @reauthenticated
 def close(request: HttpRequest) -> HttpResponse:
-    form = CloseForm(request.POST or None)
+    form = CloseForm(sent(request))
     if request.method == "POST" and form.is_valid():
         try:
             return closed(request)

@@ -46,6 +46,8 @@ required_in_production(
 )
 
 SECRET_KEY = env.str("SECRET_KEY", "development-only-key-never-used-in-production")
+# Earlier ones: what was signed or encrypted with them can still be read.
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 

@@ -13,6 +13,7 @@ HOME = require_safe(RedirectView.as_view(pattern_name="store-list"))
 # Before the admin's addresses are made of it, or it is ignored: one way in for everybody.
 admin.site.login = secure_admin_login(admin.site.login)
 admin.site.logout = account_views.logout
+admin.site.password_change = RedirectView.as_view(pattern_name="account_change_password")
 
 urlpatterns = [
     path("", HOME, name="home"),

@@ -11,8 +11,8 @@ from provisioning import inquiries, runner, sweep
 from provisioning.cluster import get_cluster
 from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
 from provisioning.processes import stopping
+from stores import accounts, queue
 from stores import inquiries as asked
-from stores import queue
 from stores.models import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ def reconcile() -> list[UUID]:
     """The clock: rings what is due (and returns that), and looks at everything when it is time."""
     rung = runner.reconcile()
     queue.prune()
+    accounts.prune_sessions()
     asked.forget_expired()
     try:
         sweep.sweep_when_due(get_cluster())

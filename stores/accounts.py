@@ -15,6 +15,8 @@ from allauth.usersessions.models import UserSession
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -93,6 +95,19 @@ def change_account(user: User, wanted: dict[str, Any], *, actor: Actor) -> None:
 
 
 # --- Letting somebody in, or not ---------------------------------------------------------
+
+
+def invite(email: str, *, actor: Actor) -> None:
+    """A letter with which whoever reads that address can make an account. Keeps no word of whom."""
+    email = email.strip().lower()
+    try:
+        validate_email(email)
+    except ValidationError:
+        said = _("“%(email)s” is no e-mail address.") % {"email": email}
+        raise Refused(said, field="email") from None
+    with transaction.atomic():
+        Letter.objects.create(code="invitation", email=email, params={"email": email})
+        AuditEvent.record("account.invite", actor=actor)
 
 
 def deactivate_user(user: User, reason: str, *, actor: Actor) -> None:

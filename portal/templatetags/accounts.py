@@ -13,6 +13,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from portal import invitations
+
 register = template.Library()
 
 # Route -> its name in the list, and which other routes belong to it.
@@ -41,6 +43,12 @@ def account_pages(context: Context) -> list[Page]:
         Page(str(name), reverse(route), here == route or here.startswith(also or ("-",)))
         for route, name, also in PAGES
     ]
+
+
+@register.simple_tag
+def invitation_path(email: str) -> str:
+    """Made when the letter is sent, and kept nowhere."""
+    return invitations.path_of(email)
 
 
 @register.filter

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from django.core.management import CommandError, call_command
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
@@ -102,6 +104,13 @@ def test_who_lost_it_is_helped_by_a_colleague_and_is_out_everywhere(carol, as_ca
         "user.forget_second_factor",
         "Phone in the lake",
     )
+
+
+def test_an_operator_can_help_from_the_command_line(carol):
+    call_command("forget_second_factor", "carol", reason="Seen her pass", stdout=io.StringIO())
+    assert not Authenticator.objects.filter(user=carol).exists()
+    with pytest.raises(CommandError, match="no user “nobody”"):
+        call_command("forget_second_factor", "nobody", reason="x")
 
 
 # --- The admin's own host ----------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.contrib import admin
@@ -138,19 +138,6 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
             details = {"user": form.instance.pseudonym, "changed": changed}
             AuditEvent.record("user.change", actor=staff(request), details=details)
 
-
-def own_password_change(
-    request: HttpRequest, extra_context: dict[str, Any] | None = None
-) -> HttpResponse:
-    """The page on which staff change their own password."""
-    if request.method != "POST":
-        return change_own_password(request, extra_context)
-    with password_audited(request, cast(User, request.user).pk):
-        return change_own_password(request, extra_context)
-
-
-change_own_password = admin.site.password_change
-admin.site.password_change = own_password_change  # type: ignore[method-assign, assignment]
 
 # A group's rights are its members': they come with the platform (stores/apps.py), and any others
 # are given to people, whose changes are in the audit trail.

@@ -415,16 +415,17 @@ def test_a_refused_password_leaves_no_trace(at_carol, alice):
     assert what_happened() == []
 
 
-def test_staff_change_their_own_password_and_that_is_written_down(at_erin, erin):
-    url = reverse("admin:password_change")
-    assert at_erin.get(url).status_code == 200
+def test_staff_change_their_own_password_where_everybody_does(at_erin, erin):
+    before = erin.password
     new = NEW_PASSWORD["password1"]
-    data = {"old_password": "wrong", "new_password1": new, "new_password2": new}
-    assert at_erin.post(url, data).status_code == 200
-    assert what_happened() == []
-    assert at_erin.post(url, {**data, "old_password": "a long password"}).status_code == 302
-    assert what_happened() == [("user.set_password", {"user": erin.pseudonym, "usable": True})]
-    assert at_erin.get("/admin/").status_code == 200, "still logged in"
+    data = {"old_password": "a long password", "new_password1": new, "new_password2": new}
+    for answer in (
+        at_erin.get(reverse("admin:password_change")),
+        at_erin.post(reverse("admin:password_change"), data),
+    ):
+        assert answer.url == reverse("account_change_password")
+    erin.refresh_from_db()
+    assert erin.password == before
 
 
 @pytest.mark.parametrize("wanted", [1001, -1, "many"])
