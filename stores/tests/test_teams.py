@@ -150,11 +150,12 @@ def test_an_invitation_is_void_after_two_weeks_until_it_is_sent_again(
     accept_share(invited, DORAS, actor=as_dora)
 
 
-def test_an_invitation_of_a_deactivated_owner_is_void(invited, alice, as_dora):
+def test_what_a_deactivated_owner_sent_is_void(invited, offered, alice, as_dora):
     User.objects.filter(pk=alice.pk).update(is_active=False)
     assert invitations(DORAS) == []
-    with pytest.raises(Refused, match="no longer there"):
-        accept_share(invited, DORAS, actor=as_dora)
+    for accept, waiting in ((accept_share, invited), (accept_handover, offered)):
+        with pytest.raises(Refused, match="no longer there"):
+            accept(waiting, DORAS, actor=as_dora)
 
 
 def test_a_second_invitation_by_another_address_replaces_the_first_share(
