@@ -142,9 +142,13 @@ class Watcher:
 
     def answer(self, kind: str, over: threading.Event) -> None:
         """Questions of pages, of that kind."""
-        while not over.wait(settings.INQUIRY_POLL_SECONDS):
+        pause = settings.INQUIRY_POLL_SECONDS
+        while not over.wait(pause):
+            # Nobody is served by being told four times a second that the database is away.
+            pause = BEAT_SECONDS
             with outlived(f"answer {kind}"):
                 inquiries.answer_waiting(kind, self.cluster, over)
+                pause = settings.INQUIRY_POLL_SECONDS
         connection.close()
 
     def beat(self, over: threading.Event) -> None:

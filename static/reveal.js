@@ -4,6 +4,9 @@
 
 const shown = document.querySelector("[data-shown]");
 
+// To load it anew, or to come back to it, asks for the form, and does not offer to send it again.
+history.replaceState(null, "", shown.dataset.again);
+
 addEventListener("pagehide", () => shown.replaceChildren());
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.replace(shown.dataset.again);

@@ -6,15 +6,16 @@ import base64
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.apps import apps
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django_q.signing import SignedPackage
 
@@ -301,3 +302,27 @@ def test_the_watcher_answers_while_no_worker_does(
         watcher.join()
     assert answered is not None
     assert json.loads(key.open(bytes(answered.sealed), inquiry.pk))["password"]
+
+
+def test_while_the_database_is_away_the_watcher_says_so_seldom_and_goes_on(
+    db: None, cluster: SimulatedCluster, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, settings: Any,
+) -> None:  # fmt: skip
+    settings.INQUIRY_POLL_SECONDS = 0.001
+    monkeypatch.setattr("provisioning.watcher.BEAT_SECONDS", 0.2)
+    over, looks = threading.Event(), []
+
+    def away(kind: str) -> list[UUID]:
+        looks.append(kind)
+        if len(looks) == 4:
+            over.set()
+        if len(looks) < 3:
+            raise OperationalError("the database is away")
+        return []
+
+    monkeypatch.setattr(asked, "waiting", away)
+    began = time.monotonic()
+    Watcher(cluster).answer(Kind.LOGS, over)
+    assert len(looks) == 4
+    assert time.monotonic() - began > 0.4
+    assert caplog.text.count("could not answer logs, because of the database") == 2
