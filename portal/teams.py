@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 from uuid import UUID
 
+from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
 from allauth.account.models import EmailAddress
 from django.contrib import messages
 from django.db.models.functions import Lower
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from portal.access import actor_of, signed_in, store_for
+from portal.access import View, actor_of, proof_of_identity, signed_in, store_for
 from portal.team_forms import AskForm, ConsentForm, HandoverForm, RoleForm, ShareForm, TeamForm
 from stores import consent, teams
 from stores.errors import NotAllowed, Refused, TooMany
 from stores.models import Handover, Share, Store
 from stores.permissions import Right, may
 
+
+def proved(view: View) -> View:
+    """Below ``signed_in``: for what lets somebody else in, who is asked who they are if they have not
+    proved it lately. Else whoever finds an open browser could make themself a manager, or the owner.
+
+    The page of people does the same before it shows the forms, so that mostly nothing is typed twice.
+    """
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, store_id: UUID, **kwargs: Any) -> HttpResponse:
+        if request.method != "POST" or did_recently_reauthenticate(request):
+            return view(request, store_id, **kwargs)
+        return redirect(proof(request, store_id))
+
+    return wrapper
+
+
+def proof(request: HttpRequest, store_id: UUID) -> str:
+    return proof_of_identity(request, reverse("store-people", args=[store_id]))
+
+
 # --- People of a store -------------------------------------------------------------------
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
+@proved
 def store_people(request: HttpRequest, store_id: UUID) -> HttpResponse:
     """Who they are; a POST invites somebody."""
     if request.method != "POST":
@@ -56,7 +80,7 @@ def circle(request: HttpRequest, store: Store) -> dict[str, Any]:
         "owns": owns,
         "shares": shares if owns else [],
         "own_share": next((share for share in shares if share.user_id == request.user.pk), None),
-        "roles": Share.Role.choices,
+        "proof": "" if did_recently_reauthenticate(request) else proof(request, store.pk),
         "handover": Handover.objects.filter(store=store).first() if owns else None,
         "question": store.consents.open_questions().select_related("asked_by").first(),
         "share_form": ShareForm(),
@@ -67,6 +91,7 @@ def circle(request: HttpRequest, store: Store) -> dict[str, Any]:
 
 @require_POST
 @signed_in
+@proved
 def share_role(request: HttpRequest, store_id: UUID, share_id: UUID) -> HttpResponse:
     store = store_for(request, store_id, Right.SHARE)
     share, form = share_of(store, share_id), RoleForm(request.POST)
@@ -112,6 +137,7 @@ def share_of(store: Store, share_id: UUID) -> Share:
 
 @require_POST
 @signed_in
+@proved
 def handover_offer(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = store_for(request, store_id, Right.HAND_OVER)
     form = HandoverForm(request.POST)

@@ -7,7 +7,7 @@ from allauth.account.models import EmailAddress
 from django.test import Client
 from django.urls import reverse
 
-from portal.tests.conftest import browser_of
+from portal.tests.conftest import browser_of, long_after
 from stores.consent import ask_consent, give_consent
 from stores.models import AuditEvent, Consent, Handover, Letter, Share, Store, User
 from stores.teams import accept_share, offer_handover, share_store
@@ -205,6 +205,31 @@ def count_of_queries(django_assert_max_num_queries):
         return len(queries)
 
     return count
+
+
+# --- Not by whoever finds an open browser ------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["store-people", "handover-offer", "share-role"])
+def test_whoever_lets_somebody_in_shows_first_who_they_are(name, store, shared, at_alice):
+    before = AuditEvent.objects.count()
+    args = [store.pk, shared.pk] if name == "share-role" else [store.pk]
+    data = {"email": "thief@example.com", "role": "manager"}
+    response = long_after(at_alice).post(reverse(name, args=args), data)
+    people = reverse("store-people", args=[store.pk])
+    assert response.status_code == 302
+    assert response.url.startswith(reverse("account_reauthenticate"))
+    assert response.url.endswith("?next=" + people.replace("/", "%2F"))
+    assert (Share.objects.get().role, Handover.objects.count()) == ("viewer", 0)
+    assert AuditEvent.objects.count() == before
+
+
+def test_the_forms_are_not_shown_before_that(store, at_alice):
+    assert 'name="email"' in page(at_alice, "store-people", store.pk)
+    seen = page(long_after(at_alice), "store-people", store.pk)
+    assert 'name="email"' not in seen and "Show that it is you" in seen
+    # What shuts somebody out needs no more than a click.
+    assert "Let support in" in seen
 
 
 # --- Handing over ------------------------------------------------------------------------
