@@ -35,6 +35,12 @@ class Answers:
     wrong: list[int] = field(default_factory=list)
     seconds: float = 0.0
 
+    def note(self, status: int, took: float, right: Sequence[int] = (200, 204)) -> None:
+        if status in right:
+            self.milliseconds.append(took)
+        else:
+            self.wrong.append(status)
+
     @property
     def rate(self) -> float:
         return len(self.milliseconds) / self.seconds
@@ -108,10 +114,7 @@ def crowd(
             status, _ = visitor.ask(ask)
             took = (time.monotonic() - turn) * 1000
             with lock:
-                if status == ask.right:
-                    found.milliseconds.append(took)
-                else:
-                    found.wrong.append(status)
+                found.note(status, took, (ask.right,))
 
     began = time.monotonic()
     threads = [threading.Thread(target=visit, daemon=True) for _ in range(connections)]

@@ -73,7 +73,7 @@ def test_the_page_of_a_store_takes_at_most_eight_queries(
         assert people[who].get(store.get_absolute_url()).status_code == 200
 
 
-@pytest.mark.parametrize("who", ["owner", "viewer", "manager", "support"])
+@pytest.mark.parametrize("who", ["owner", "viewer", "manager"])
 def test_the_list_takes_at_most_eight_queries_with_search_filter_and_a_line(
     who, people, waits, unknown, django_assert_max_num_queries
 ):
