@@ -45,15 +45,6 @@ class StoreQuerySet(models.QuerySet["Store"]):
         shared = Share.objects.filter(user=user).order_by().values("store")
         return self.filter(pk__in=own.union(shared)).annotate(share_role=Subquery(role))
 
-    def open_to(self, user: Any) -> StoreQuerySet:
-        """Those whose pages this person may open: for support, those they have consent for too."""
-        if not user.is_staff:
-            return self.visible_to(user)
-        role = Share.objects.filter(store=OuterRef("pk"), user=user).values("role")
-        consent = Consent.objects.in_force().filter(store=OuterRef("pk"))
-        found = self.annotate(share_role=Subquery(role), has_consent=Exists(consent))
-        return found.filter(Q(owner=user) | Q(share_role__isnull=False) | Q(has_consent=True))
-
     def with_consent(self) -> StoreQuerySet:
         """``consent_until``: how long support may look into it; ``consent_asked``: it asks whether."""
         given = Consent.objects.in_force().filter(store=OuterRef("pk")).order_by("-ends_at")
@@ -65,14 +56,19 @@ class StoreQuerySet(models.QuerySet["Store"]):
     def find(self, pk: uuid.UUID, user: Any) -> Store | None:
         """The store with ``standing``, where this person stands to it, and with what support may;
         None for a stranger."""
-        store = self.open_to(user).with_consent().filter(pk=pk).first()
+        # Found by its key alone, and judged here: open pages ask this all the time.
+        role = Share.objects.filter(store=OuterRef("pk"), user=user).order_by().values("role")
+        found = self.filter(pk=pk).with_consent().annotate(share_role=Subquery(role))
+        store: Any = found.order_by().first()
         if store is None:
             return None
         if store.owner_id == user.pk:
             store.standing = Standing.OWNER
-        else:
-            store.standing = Standing(store.share_role or Standing.SUPPORT)  # type: ignore[attr-defined]
-        return store
+        elif store.share_role:
+            store.standing = Standing(store.share_role)
+        elif user.is_staff and store.consent_until:
+            store.standing = Standing.SUPPORT
+        return store if store.standing else None
 
     def existing(self) -> StoreQuerySet:
         """Those of which something may still be there."""
