@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings
@@ -123,6 +124,14 @@ def test_how_far_a_share_or_consent_reaches_is_told(at_alice, store, as_alice):
     page = re.sub(r"<[^>]+>", "", page_of(at_alice, store))
     for sentence in ("as viewer", "changed what somebody may do here: as manager", "for 24 hours"):
         assert sentence in page
+
+
+def test_the_whole_history_says_exactly_when_in_the_readers_time_zone(at_alice, store, alice):
+    User.objects.filter(pk=alice.pk).update(time_zone="Asia/Tokyo")
+    event = store.audit_events.get(action="store.ask_create")
+    tokyo = event.at.astimezone(ZoneInfo("Asia/Tokyo"))
+    assert f"{tokyo:%Y-%m-%d %H:%M:%S} JST" in page_of(at_alice, store)
+    assert "+00:00" in file_of(at_alice, store)[-1][0]
 
 
 def test_what_was_erased_is_not_told(at_alice, store, alice):
