@@ -25,14 +25,18 @@ class Disk:
 
 @dataclass(frozen=True)
 class Doomed:
-    """What goes with the store; ``shares``: who can no longer see it."""
+    """What goes with the store; ``shares``: who can no longer see it. Who that is, only the owner
+    may know, as on the page of its people.
+    """
 
     disks: list[Disk]
     shares: list[Share]
+    names_people: bool
 
     @classmethod
     def of(cls, store: Store) -> Doomed:
-        return cls(disks(store), list(store.shares.select_related("user")))
+        shares = list(store.shares.select_related("user"))
+        return cls(disks(store), shares, may(store.standing, Right.SHARE))
 
 
 def disks(store: Store) -> list[Disk]:

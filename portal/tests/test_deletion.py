@@ -88,11 +88,13 @@ def test_sizes_are_words():
     ]  # fmt: skip
 
 
-def test_who_loses_the_store_too_is_named(at_alice, store, shared):
-    shared("manager")
+def test_who_loses_the_store_too_is_named_to_the_owner_alone(at_alice, store, shared):
+    at_dora = shared("manager")
     Share.objects.create(store=store, email="emil@example.com", role="viewer")
-    page = page_of(at_alice, store)
-    assert "what 2 other people can do with it: dora (Manager), emil@example.com (Viewer)" in page
+    people = "what 2 people it is shared with can do with it"
+    assert f"{people}: dora (Manager), emil@example.com (Viewer)" in page_of(at_alice, store)
+    page = page_of(at_dora, store)
+    assert people in page and "emil@example.com" not in page
 
 
 def test_there_is_no_backup_and_the_page_says_so(at_alice, store):
