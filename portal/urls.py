@@ -7,7 +7,7 @@ from django.urls import include, path
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
-from portal import errors, history_pages, logs, reveal, store_page, teams, views
+from portal import errors, history_pages, logs, platform, reveal, store_page, teams, views
 
 HOME = require_safe(RedirectView.as_view(pattern_name="store-list"))
 # Before the admin's addresses are made of it, or it is ignored: one way in for everybody.
@@ -19,6 +19,8 @@ urlpatterns = [
     path("", HOME, name="home"),
     path("account/", include("portal.account_urls")),
     path("healthz", views.healthz, name="healthz"),
+    path("status/", platform.platform_status, name="platform-status"),
+    path("status/news/", platform.platform_news, name="platform-news"),
     path("stores/", views.store_list, name="store-list"),
     path("stores/rows/", views.store_rows, name="store-rows"),
     path("stores/new/", views.store_create, name="store-create"),

@@ -72,6 +72,7 @@ PLAIN = {
     "home": (EVERYBODY, "get"),
     "healthz": (EVERYBODY, "get"),
     "platform-status": (EVERYBODY, "get"),
+    "platform-news": (EVERYBODY, "get"),
     "store-list": (SIGNED_IN, "get"),
     "store-rows": (SIGNED_IN, "get"),
     "store-create": (SIGNED_IN, "get post"),

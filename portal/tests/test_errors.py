@@ -43,7 +43,7 @@ def test_what_is_not_there_leads_back_to_the_stores(visitor):
 
 
 def test_what_is_not_allowed_says_why(visitor, store, monkeypatch):
-    monkeypatch.setattr("portal.views.listing.overview", refused)
+    monkeypatch.setattr("portal.views.overview", refused)
     assert "to look at only" in told(visitor.get(reverse("store-list")), 403)
 
 
@@ -68,7 +68,7 @@ def test_too_often_says_when_again(rf, alice):
 
 
 def test_a_fault_of_ours_tells_no_details_and_asks_no_database(visitor, monkeypatch):
-    monkeypatch.setattr("portal.views.listing.overview", broken)
+    monkeypatch.setattr("portal.views.overview", broken)
     page = told(visitor.get(reverse("store-list")), 500)
     assert "secret detail" not in page and "RuntimeError" not in page
 
