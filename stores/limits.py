@@ -8,7 +8,7 @@ are not limited: whoever runs those answers for the platform.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
@@ -30,29 +30,32 @@ def keep(action: str, actor: Actor) -> None:
     ``action``: the name of the audit event; what ``settings.HOURLY_LIMITS`` has no number for is not
     limited. Inside the transaction of what is done, after ``AuditEvent.record``.
     """
-    limit, now = settings.HOURLY_LIMITS.get(action), timezone.now()
-    if limit is None or actor.user is None or actor.via not in LIMITED:
-        return
-    done = AuditEvent.objects.filter(actor=actor.user, action=action, at__gt=now - WINDOW)
-    newest = list(done.order_by("-at", "-id").values_list("at", flat=True)[: limit + 1])
-    if len(newest) <= limit:
-        return
-    # There is room again when the oldest of those that were allowed is an hour old.
-    raise too_many(limit, newest[limit] + WINDOW - now)
+    limit, done = lately(action, actor)
+    if limit is not None and len(done) > limit:
+        # There is room again when the oldest of those that were allowed is an hour old.
+        raise too_many(limit, done[limit])
 
 
 def check(action: str, actor: Actor) -> None:
     """As ``keep``, before it is done: raises TooMany where it may not be done once more."""
-    limit, now = settings.HOURLY_LIMITS.get(action), timezone.now()
+    limit, done = lately(action, actor)
+    if limit is not None and len(done) >= limit:
+        raise too_many(limit, done[limit - 1] if limit else timezone.now())
+
+
+def lately(action: str, actor: Actor) -> tuple[int | None, list[datetime]]:
+    """How often it is allowed, None for always; and when it was done within the hour, newest first."""
+    limit = settings.HOURLY_LIMITS.get(action)
     if limit is None or actor.user is None or actor.via not in LIMITED:
-        return
-    done = AuditEvent.objects.filter(actor=actor.user, action=action, at__gt=now - WINDOW)
-    newest = list(done.order_by("-at", "-id").values_list("at", flat=True)[:limit])
-    if len(newest) == limit:
-        raise too_many(limit, newest[-1] + WINDOW - now if newest else WINDOW)
+        return None, []
+    events = AuditEvent.objects.filter(actor=actor.user, action=action)
+    done = events.filter(at__gt=timezone.now() - WINDOW).order_by("-at", "-id")
+    return limit, list(done.values_list("at", flat=True)[: limit + 1])
 
 
-def too_many(limit: int, wait: timedelta) -> TooMany:
+def too_many(limit: int, oldest: datetime) -> TooMany:
+    """Possible again when ``oldest`` is an hour old."""
+    wait = oldest + WINDOW - timezone.now()
     seconds = max(int(wait.total_seconds()) + 1, 1)
     minutes = -(-seconds // 60)
     done = ngettext(

@@ -55,9 +55,8 @@ def share_store(store: Store, email: str, role: str, *, actor: Actor) -> Share:
         share.save()
         Share.objects.filter(pk=share.pk).update(invited_at=Now())
         tell("store.share", store, actor, share=str(share.pk), role=role)
-        Letter.objects.create(
-            code="share-invitation", email=email, store=store, params={"role": role}
-        )
+        params = {"role": role, "email": email}
+        Letter.objects.create(code="share-invitation", email=email, store=store, params=params)
     return share
 
 
@@ -152,7 +151,8 @@ def offer_handover(store: Store, email: str, *, actor: Actor) -> Handover:
         Handover.objects.filter(store=store).delete()
         handover = Handover.objects.create(store=store, email=email)
         tell("store.offer_handover", store, actor, handover=str(handover.pk))
-        Letter.objects.create(code="handover-offer", email=email, store=store)
+        params = {"email": email}
+        Letter.objects.create(code="handover-offer", email=email, store=store, params=params)
     return handover
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django import template
+from django.conf import settings
 from django.forms import BoundField
 from django.forms.widgets import CheckboxInput, RadioSelect, Select
 from django.template import Context
@@ -49,6 +50,12 @@ def account_pages(context: Context) -> list[Page]:
 def invitation_path(email: str) -> str:
     """Made when the letter is sent, and kept nowhere."""
     return invitations.path_of(email)
+
+
+@register.simple_tag
+def sign_up_path(email: str) -> str:
+    """As ``invitation_path``; empty where nobody makes an account by themself."""
+    return "" if settings.SIGNUP == "closed" else invitations.path_of(email)
 
 
 @register.filter

@@ -4,13 +4,15 @@ import re
 
 import pytest
 from allauth.account.models import EmailAddress
+from django.template import Context
+from django.template.loader import get_template
 from django.test import Client
 from django.urls import reverse
 
 from portal.tests.conftest import browser_of, long_after
 from stores.consent import ask_consent, give_consent
 from stores.models import AuditEvent, Consent, Handover, Letter, Share, Store, User
-from stores.teams import accept_share, offer_handover, share_store
+from stores.teams import accept_handover, accept_share, offer_handover, share_store
 
 
 @pytest.fixture
@@ -346,6 +348,57 @@ def test_support_with_consent_sees_who_it_is_for_and_cannot_share(store, as_alic
     assert "You look into this store for the support team" in seen and "Invite" not in seen
     response = at_carol.post(reverse("store-people", args=[store.pk]), {"email": "x@example.com"})
     assert response.status_code == 403
+
+
+# --- Letters -----------------------------------------------------------------------------
+
+
+def letter(store: Store) -> str:
+    """As the newest one would be read, but for the frame of all letters."""
+    newest = Letter.objects.latest("id")
+    known = {"store": store, "portal": "https://portal.example", **newest.params}
+    text = get_template(f"letters/{newest.code}.txt").template.render(
+        Context(known, autoescape=False)
+    )
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("sign_up", ["open", "invitation", "closed"])
+def test_whoever_is_invited_is_told_by_whom_to_what_and_how_to_get_in(
+    store, as_alice, settings, sign_up
+):
+    settings.SIGNUP = sign_up
+    share_store(store, "new@example.com", "manager", actor=as_alice)
+    invited = letter(store)
+    assert invited.startswith("“Anna’s Ceramics” is shared with you")
+    assert "alice@example.com shares the store" in invited and "as a manager" in invited
+    offer_handover(store, "new@example.com", actor=as_alice)
+    for text in (invited, letter(store)):
+        assert "https://portal.example/invitations/" in text
+        assert ("https://portal.example/account/invitation/" in text) == (sign_up != "closed")
+
+
+def test_whoever_signs_up_by_the_letter_finds_what_waits(store, as_alice, settings):
+    settings.SIGNUP = "invitation"
+    share_store(store, "new@example.com", "viewer", actor=as_alice)
+    [way_in] = re.findall(r"/account/invitation/[^ ]+", letter(store))
+    newcomer = Client()
+    page = newcomer.get(way_in, follow=True)
+    assert page.redirect_chain[-1][0] == reverse("account_signup")
+    data = {"email": "new@example.com", "password1": "a long enough phrase 7"}
+    listed = newcomer.post(reverse("account_signup"), data, follow=True).content.decode()
+    assert "shares “Anna’s Ceramics” with you" in listed
+
+
+def test_the_owner_reads_why_support_asks_and_that_a_store_was_taken_over(
+    store, as_carol, as_alice, dora
+):
+    ask_consent(store, "The checkout fails.", actor=as_carol)
+    asked = letter(store)
+    assert "The checkout fails." in asked and reverse("store-people", args=[store.pk]) in asked
+    offer = offer_handover(store, dora.email, actor=as_alice)
+    accept_handover(offer, [dora.email], actor=type(as_alice)(dora, "test"))
+    assert "has another owner now" in letter(store)
 
 
 # --- People who are gone --------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_the_answer_is_the_same_whether_an_account_exists_or_not(store, as_alice
         if (share := share_store(store, email, "manager", actor=as_alice))
     ]
     assert answers[0] == answers[1]
-    letters = Letter.objects.values_list("code", "user", "params")
+    letters = [(each.code, each.user, each.params["role"]) for each in Letter.objects.all()]
     assert letters[0] == letters[1]
 
 
