@@ -8,6 +8,7 @@ from typing import Any
 
 from allauth.account import forms as allauth
 from allauth.core import context
+from allauth.mfa.webauthn.forms import AddWebAuthnForm
 from django import forms
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
@@ -55,6 +56,18 @@ class SignupForm(allauth.SignupForm):
             # As for a new one: or else the time would tell.
             make_password(self.cleaned_data["password1"])
         return super().try_save(request)
+
+
+class AddKeyForm(AddWebAuthnForm):
+    """A key in this device that does without a password, unless somebody wants less."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].help_text = _("For you, to tell your keys apart.")
+        passwordless = self.fields["passwordless"]
+        passwordless.label = _("Passwordless: let me in with this key alone")
+        passwordless.help_text = _("The device asks for your finger, your face or its PIN instead.")
+        passwordless.initial = True
 
 
 @cache

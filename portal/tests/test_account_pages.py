@@ -7,6 +7,8 @@ import re
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from django.core import mail
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -97,6 +99,37 @@ def test_each_page_is_ours_and_holds_nothing_inline(route, at_alice):
     check(page)
     text = page.content.decode()
     assert text.count("<h1") == 1 and '<main id="main"' in text and '<html lang="en"' in text
+
+
+@pytest.mark.parametrize(
+    "route",
+    ["mfa_view_recovery_codes", "mfa_generate_recovery_codes", "mfa_deactivate_totp",
+     "mfa_reauthenticate"],
+)  # fmt: skip
+def test_the_pages_about_a_second_factor_are_ours_too(route, at_carol, carol):
+    RecoveryCodes.activate(carol)
+    page = at_carol.get(reverse(route))
+    assert page.status_code == 200
+    check(page)
+    assert page.content.decode().count("<h1") == 1
+
+
+def test_at_the_second_step_of_a_login_nothing_is_inline(carol):
+    client = Client()
+    client.post("/account/login/", {"login": "carol", "password": PASSWORD})
+    page = client.get(reverse("mfa_authenticate"))
+    check(page)
+    assert "One more thing" in page.content.decode()
+
+
+def test_a_key_can_be_renamed_and_removed(at_alice, alice):
+    key = Authenticator.objects.create(
+        user=alice, type="webauthn", data={"name": "Laptop", "credential": {}}
+    )
+    for route in ("mfa_edit_webauthn", "mfa_remove_webauthn"):
+        page = at_alice.get(reverse(route, args=[key.pk]))
+        check(page)
+        assert page.content.decode().count("<h1") == 1
 
 
 @pytest.mark.django_db
