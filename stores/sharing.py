@@ -30,7 +30,7 @@ class Share(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     store = models.ForeignKey("stores.Store", on_delete=models.CASCADE, related_name="shares")
     # In small letters.
-    email = models.EmailField()
+    email = models.EmailField(db_index=True)
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
     # None until it is accepted.
     user = models.ForeignKey(
@@ -66,7 +66,7 @@ class Handover(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # One offer at a time; a new one replaces it, accepting or withdrawing it deletes it.
     store = models.OneToOneField("stores.Store", on_delete=models.CASCADE, related_name="handover")
-    email = models.EmailField()
+    email = models.EmailField(db_index=True)
     offered_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import timedelta
 
 import pytest
 from django.core.cache import caches
+from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -124,3 +127,29 @@ def test_what_is_kept_is_told_anew_after_that_time(people, store, settings, as_c
     pause_provisioning("New disks.", actor=as_carol)
     time.sleep(0.25)
     assert "New disks." in people["owner"].get(asked).content.decode()
+
+
+# Of those that wait for something, there are few.
+WHOLE = re.compile(r"SCAN (stores_\w+)(?! USING (COVERING )?INDEX store_waits)")
+SMALL = {"stores_heartbeat", "stores_pause"}
+
+
+@pytest.mark.parametrize("where", ["store", "list"])
+def test_no_page_reads_a_whole_table(where, people, waits, unknown):
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL reads small tables whole, whatever indexes there are")
+    url = waits.get_absolute_url() if where == "store" else "/stores/?q=anna&status=requested"
+    with CaptureQueriesContext(connection) as captured:
+        people["viewer"].get(url)
+    read = {table: sql for sql in selects(captured) for table in read_whole(sql)}
+    assert {table: sql for table, sql in read.items() if table not in SMALL} == {}
+
+
+def selects(captured: CaptureQueriesContext) -> list[str]:
+    return [query["sql"] for query in captured if query["sql"].startswith("SELECT")]
+
+
+def read_whole(sql: str) -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}".replace("%", "%%"), [])
+        return {found[1] for row in cursor.fetchall() if (found := WHOLE.match(row[3]))}

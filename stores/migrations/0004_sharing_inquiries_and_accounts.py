@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
             name='Handover',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('email', models.EmailField(max_length=254)),
+                ('email', models.EmailField(db_index=True, max_length=254)),
                 ('offered_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('store', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='handover', to='stores.store')),
             ],
@@ -138,7 +138,7 @@ class Migration(migrations.Migration):
             name='Share',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('email', models.EmailField(max_length=254)),
+                ('email', models.EmailField(db_index=True, max_length=254)),
                 ('role', models.CharField(choices=[('viewer', 'Viewer'), ('manager', 'Manager')], default='viewer', max_length=10)),
                 ('invited_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('accepted_at', models.DateTimeField(null=True)),
