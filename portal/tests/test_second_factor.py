@@ -134,6 +134,11 @@ def test_on_its_own_host_there_is(at_carol, admin_host):
     assert at_carol.get("/admin/", headers={"host": f"{admin_host}:8443"}).status_code == 200
 
 
+def test_the_portal_leads_the_team_there(at_carol, admin_host):
+    page = at_carol.get("/stores/", headers={"host": "shop.example.com"}).content.decode()
+    assert f'href="//{admin_host}/admin/"' in page
+
+
 # --- An authenticator app ----------------------------------------------------------------
 
 
