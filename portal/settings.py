@@ -296,6 +296,22 @@ LOGGING = {
     "loggers": {"django-q": {"level": env.str("QUEUE_LOG_LEVEL", "WARNING")}},
 }
 
+# --- Letters -----------------------------------------------------------------------------
+
+# How letters are sent, e.g. submission://user:password@host:587; by default they are printed.
+MAIL = env.dj_email_url("EMAIL_URL", "console://")
+if "EMAIL_BACKEND" not in MAIL:
+    raise ImproperlyConfigured("EMAIL_URL begins with a scheme that is not known: try smtp://")
+vars().update(MAIL)
+# A mail server that hangs keeps nobody longer.
+EMAIL_TIMEOUT = MAIL["EMAIL_TIMEOUT"] or env.int("EMAIL_TIMEOUT", 10)
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Storeyard <storeyard@localhost>")
+# Where the links in letters lead to.
+PORTAL_URL = env.str("PORTAL_URL", "http://localhost:8000").rstrip("/")
+# A shop that has been unwell, or well again, for so long is worth a letter.
+MAIL_DEGRADED_SECONDS = env.float("MAIL_DEGRADED_SECONDS", 600)
+MAIL_RECOVERED_SECONDS = env.float("MAIL_RECOVERED_SECONDS", 60)
+
 # --- The cluster -------------------------------------------------------------------------
 
 CLUSTER = env.str(

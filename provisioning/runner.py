@@ -30,7 +30,7 @@ from provisioning.errors import (
 )
 from provisioning.lease import Lease
 from provisioning.timeline import Timeline
-from stores import queue
+from stores import notices, queue
 from stores.actor import SYSTEM
 from stores.errors import IllegalTransition, StaleStore
 from stores.lifecycle import GOING, STARTING, Health, Status
@@ -254,6 +254,7 @@ class Pass:
             elif self.store.status in STARTING:
                 first_ready = self.store.ready_at or Now()
                 self.move(Status.READY, ready_at=first_ready, **self.seen_healthy())
+                notices.tell_ready(self.store, self.timeline.operation)
             elif self.store.message or self.timeline.operation:
                 self.lease.touch(message={}, revision=F("revision") + 1)
             self.timeline.finish(Operation.Outcome.SUCCEEDED)
@@ -280,6 +281,7 @@ class Pass:
                 self.move(Status.READY)
             else:
                 self.move(Status.FAILED, message=message, **self.seen_lost(message))
+                notices.tell_failed(self.store, message)
             self.timeline.finish(Operation.Outcome.FAILED, message)
         self.lease.release(orderly=False, **SETTLED_TIMES)
         line.ring_next()

@@ -64,10 +64,7 @@ def sweep_when_due(cluster: Cluster) -> SweepReport | None:
 
 def claim() -> bool:
     # Two clocks of one period must not take turns in finding the other a moment too early.
-    before = Now() - timedelta(seconds=settings.SWEEP_SECONDS * 0.9)
-    if Heartbeat.objects.filter(pk=CLAIM, at__lte=before).update(at=Now()):
-        return True
-    return Heartbeat.objects.get_or_create(name=CLAIM)[1]
+    return Heartbeat.claim(CLAIM, settings.SWEEP_SECONDS * 0.9)
 
 
 def sweep(cluster: Cluster) -> SweepReport:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from provisioning import inquiries, runner, sweep
+from provisioning import inquiries, post, runner, sweep
 from provisioning.cluster import get_cluster
 from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
 from provisioning.processes import stopping
-from stores import accounts, queue
+from stores import accounts, notices, queue
 from stores import inquiries as asked
 from stores.models import Heartbeat
 
@@ -53,12 +53,19 @@ def heartbeat() -> None:
     Heartbeat.beat(Heartbeat.WORKER)
 
 
+def send_letters() -> None:
+    """Somebody wrote one, or the clock remembered some that could not be sent."""
+    post.send_due()
+
+
 def reconcile() -> list[UUID]:
     """The clock: rings what is due (and returns that), and looks at everything when it is time."""
     rung = runner.reconcile()
     queue.prune()
     accounts.prune_sessions()
     asked.forget_expired()
+    notices.tell_health()
+    post.ring_when_due()
     try:
         sweep.sweep_when_due(get_cluster())
     # NotYet: an API server that has just started refuses everybody for a moment.

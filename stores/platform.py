@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
@@ -26,6 +26,14 @@ class Heartbeat(models.Model):
     def beat(cls, name: str, **details: Any) -> None:
         if not cls.objects.filter(pk=name).update(at=Now(), details=details):
             cls.objects.update_or_create(name=name, defaults={"at": Now(), "details": details})
+
+    @classmethod
+    def claim(cls, name: str, seconds: float) -> bool:
+        """Whether it is so long since anybody claimed it; then it is ours."""
+        before = Now() - timedelta(seconds=seconds)
+        if cls.objects.filter(pk=name, at__lte=before).update(at=Now()):
+            return True
+        return cls.objects.get_or_create(name=name)[1]
 
     @classmethod
     def seen(cls, *names: str) -> datetime | None:
