@@ -286,14 +286,25 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 if env.bool("BEHIND_TLS_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
+LOG_FORMAT = env.str(
+    "LOG_FORMAT", "json" if PRODUCTION else "plain", validate=validate.OneOf(["plain", "json"])
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {
+        "plain": {"()": "stores.logbook.PlainLines"},
+        "json": {"()": "stores.logbook.JsonLines"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     # django-q logs each task twice; a pass logs what it did itself.
-    "loggers": {"django-q": {"level": env.str("QUEUE_LOG_LEVEL", "WARNING")}},
+    # Django's own handler writes what it is given, and would write it a second time.
+    "loggers": {
+        "django-q": {"level": env.str("QUEUE_LOG_LEVEL", "WARNING")},
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
+    },
 }
 
 # --- Letters -----------------------------------------------------------------------------

@@ -19,8 +19,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
-from django.template import Context
-from django.template.loader import get_template
+from django.template import Context, Engine
 from django.utils import timezone, translation
 
 from stores import queue
@@ -144,9 +143,9 @@ def words(letter: Letter) -> tuple[str, str]:
     reader = letter.user
     language = (reader.language if reader else letter.params.get("language")) or ""
     zone = (reader.time_zone if reader else "") or settings.TIME_ZONE
-    template = get_template(f"letters/{letter.code}.txt")
+    template = Engine.get_default().get_template(f"letters/{letter.code}.txt")
     with translation.override(language or settings.LANGUAGE_CODE), timezone.override(zone):
-        text = template.template.render(Context(values(letter), autoescape=False))
+        text = template.render(Context(values(letter), autoescape=False))
     subject, _, body = text.strip().partition("\n\n")
     return " ".join(subject.split()), re.sub(r"\n{3,}", "\n\n", body.strip()) + "\n"
 

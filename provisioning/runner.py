@@ -30,7 +30,7 @@ from provisioning.errors import (
 )
 from provisioning.lease import Lease
 from provisioning.timeline import Timeline
-from stores import notices, queue
+from stores import logbook, notices, queue
 from stores.actor import SYSTEM
 from stores.errors import IllegalTransition, StaleStore
 from stores.lifecycle import GOING, STARTING, Health, Status
@@ -55,14 +55,17 @@ def converge(store_id: UUID, cluster: Cluster | None = None, *, rung: bool = Fal
 
     ``rung``: also if every ring has been answered by a pass that began after it.
     """
-    lease = Lease.take(store_id, rung=rung)
-    if lease is None:
-        return
+    if lease := Lease.take(store_id, rung=rung):
+        with logbook.about({"store": str(store_id)}):
+            go(lease, cluster)
+
+
+def go(lease: Lease, cluster: Cluster | None) -> None:
     run = Pass(lease, cluster)
     try:
         run.go()
     except (LeaseLost, StaleStore, IllegalTransition) as error:
-        log.info("store %s: %s", store_id, error)
+        log.info("store %s: %s", lease.store.pk, error)
         # Something else is wanted by now: look again, with fresh eyes.
         lease.release(orderly=True, ring=True)
     except Exception as error:

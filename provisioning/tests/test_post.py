@@ -124,9 +124,7 @@ def test_the_clock_has_letters_sent_that_were_left_and_rings_rarely(alice, store
     assert OrmQ.objects.count() == 1
 
 
-def test_one_address_that_is_refused_holds_up_no_other_letter(
-    alice, bob, store, settings, caplog
-):
+def test_one_address_that_is_refused_holds_up_no_other_letter(alice, bob, store, settings, caplog):
     use(settings, Refusing)
     write("store-ready", bob, store=store)
     write("store-ready", alice, store=store)

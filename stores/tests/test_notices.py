@@ -32,9 +32,7 @@ def store(alice: User, as_alice: Actor) -> Store:
 
 
 def share(store: Store, person: User, role: str) -> None:
-    Share.objects.create(
-        store=store, user=person, email=person.email, role=role, accepted_at=Now()
-    )
+    Share.objects.create(store=store, user=person, email=person.email, role=role, accepted_at=Now())
 
 
 def letters() -> list[tuple[str, str]]:
