@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from provisioning import inquiries, post, runner, sweep
+from provisioning import inquiries, notary, post, runner, sweep
 from provisioning.cluster import get_cluster
 from provisioning.errors import ClusterUnavailable, NotYet, StepFailed
 from provisioning.processes import stopping
@@ -66,6 +66,7 @@ def reconcile() -> list[UUID]:
     asked.forget_expired()
     notices.tell_health()
     post.ring_when_due()
+    notary.look_when_due()
     try:
         sweep.sweep_when_due(get_cluster())
     # NotYet: an API server that has just started refuses everybody for a moment.

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.conf import settings
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from stores.models import Store
 
 GENESIS = "0" * 64
+# The row that says what the last look at the chain found (stores.platform.Heartbeat).
+VERIFIED = "audit"
 
 
 class AuditHead(models.Model):
@@ -172,25 +176,91 @@ class AuditOrigin(models.Model):
         return hashlib.sha256(f"{self.salt} {self.address}".encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Verified:
+    """What a look at the chain found: whole up to event ``upto``, whose hash is ``head``, or broken."""
+
+    at: datetime
+    count: int
+    upto: int
+    head: str
+    broken: str = ""
+
+
+def last_verified() -> Verified | None:
+    from stores.platform import Heartbeat
+
+    beat = Heartbeat.objects.filter(pk=VERIFIED).first()
+    return Verified(at=beat.at, **beat.details) if beat else None
+
+
+def verify_and_keep(*, whole: bool = True) -> Verified:
+    """Look at the chain and write down what was found, for pages and for the next look.
+
+    ``whole``: from the first event; else from where the last look found it whole, which costs
+    little, and finds what was done since. A break stays written down until a whole look finds none.
+    """
+    from stores.platform import Heartbeat
+
+    before = last_verified()
+    if before and before.broken and not whole:
+        return before
+    found = look(None if whole else before)
+    kept = {"count": found.count, "upto": found.upto, "head": found.head, "broken": found.broken}
+    Heartbeat.beat(VERIFIED, **kept)
+    return found
+
+
 def verify() -> str:
     """An empty text if the chain is whole, else one sentence that names the first broken row."""
-    previous, count = GENESIS, 0
+    return look(None).broken
+
+
+def look(before: Verified | None) -> Verified:
+    """At every event after those that ``before`` has found whole."""
+    start = Progress(before.head, before.count, before.upto) if before else Progress()
     # As of this moment, and without holding up those who write meanwhile.
     head = AuditHead.objects.first() or AuditHead()
-    events = AuditEvent.objects.select_related("origin").order_by("id")
-    for event in events[: head.count].iterator(chunk_size=1000):
-        if event.previous_hash != previous:
+    broken = start.follow(head) or past_the_trail()
+    return Verified(timezone.now(), start.count, start.upto, start.previous, broken)
+
+
+@dataclass
+class Progress:
+    """How far along the chain somebody is."""
+
+    previous: str = GENESIS
+    count: int = 0
+    upto: int = 0
+
+    def follow(self, head: AuditHead) -> str:
+        events = AuditEvent.objects.select_related("origin").filter(pk__gt=self.upto).order_by("id")
+        for event in events[: max(head.count - self.count, 0)].iterator(chunk_size=1000):
+            if broken := fault_of(event, self.previous):
+                return broken
+            self.previous, self.count, self.upto = event.hash, self.count + 1, event.pk
+        if (head.hash, head.count) != (self.previous, self.count):
             return (
-                f"Audit event {event.pk} does not follow the one before it: "
-                "a row was removed, added or reordered."
+                f"Audit events are missing at the end: {self.count} are there, "
+                f"{head.count} were written."
             )
-        if event.digest() != event.hash:
-            return f"Audit event {event.pk} ({event.action}) was changed after it was written."
-        if (origin := getattr(event, "origin", None)) and origin.digest() != event.address:
-            return f"The network address of audit event {event.pk} ({event.action}) was changed."
-        previous, count = event.hash, count + 1
-    if (head.hash, head.count) != (previous, count):
-        return f"Audit events are missing at the end: {count} are there, {head.count} were written."
+        return ""
+
+
+def fault_of(event: AuditEvent, previous: str) -> str:
+    if event.previous_hash != previous:
+        return (
+            f"Audit event {event.pk} does not follow the one before it: "
+            "a row was removed, added or reordered."
+        )
+    if event.digest() != event.hash:
+        return f"Audit event {event.pk} ({event.action}) was changed after it was written."
+    if (origin := getattr(event, "origin", None)) and origin.digest() != event.address:
+        return f"The network address of audit event {event.pk} ({event.action}) was changed."
+    return ""
+
+
+def past_the_trail() -> str:
     # Counted before the head is read again: whoever writes meanwhile can only raise the head.
     there = AuditEvent.objects.count()
     head = AuditHead.objects.first() or AuditHead()
@@ -199,3 +269,13 @@ def verify() -> str:
             f"Audit events were added past the trail: {there} are there, {head.count} were written."
         )
     return ""
+
+
+def anchor(found: Verified) -> str:
+    """What is to be kept outside, where whoever rewrites the whole chain cannot rewrite it too."""
+    return f"Audit anchor: {found.count} events, the newest is {found.upto} with hash {found.head}"
+
+
+def holds(hash_: str) -> bool:
+    """Whether an earlier anchor is still part of the chain."""
+    return hash_ == GENESIS or AuditEvent.objects.filter(hash=hash_).exists()

@@ -31,6 +31,9 @@ class Heartbeat(models.Model):
     def claim(cls, name: str, seconds: float) -> bool:
         """Whether it is so long since anybody claimed it; then it is ours."""
         before = Now() - timedelta(seconds=seconds)
+        # Mostly it is not time yet, and an UPDATE takes the database's write lock all the same.
+        if cls.objects.filter(pk=name, at__gt=before).exists():
+            return False
         if cls.objects.filter(pk=name, at__lte=before).update(at=Now()):
             return True
         return cls.objects.get_or_create(name=name)[1]

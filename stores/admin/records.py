@@ -6,15 +6,22 @@ import json
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
 
 from stores import messages
 from stores.admin.acting import ReadOnly
-from stores.audit import AuditEvent
 from stores.models import Heartbeat, Operation, OperationStep, Snapshot
+
+# How a diagnosis marks a line of a shop's log (provisioning/diagnosis/facts.py).
+LOG_LINE = "Log: "
+LEFT_OUT = gettext_lazy("Left out: the owner has not let the support team in.")
+
+
+def may_read_logs(operation: Operation) -> bool:
+    """What a shop's containers write is its owner's: they decide who else reads it."""
+    return operation.store.consents.in_force().exists()
 
 
 def pretty(value: Any) -> SafeString | str:
@@ -72,11 +79,17 @@ class OperationAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="what it rests on")
     def lines(self, operation: Operation) -> SafeString | str:
-        return pretty(operation.diagnosis.get("lines"))
+        lines = operation.diagnosis.get("lines", [])
+        if not may_read_logs(operation):
+            lines = [line for line in lines if not line.startswith(LOG_LINE)]
+        return pretty(lines)
 
     @admin.display(description="evidence")
     def facts(self, operation: Operation) -> SafeString | str:
-        return pretty(operation.evidence)
+        evidence = operation.evidence
+        if "logs" in evidence and not may_read_logs(operation):
+            evidence = {**evidence, "logs": str(LEFT_OUT)}
+        return pretty(evidence)
 
     @admin.display(description="receipt")
     def proof(self, operation: Operation) -> SafeString | str:
@@ -85,20 +98,6 @@ class OperationAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="inventory")
     def there_was(self, operation: Operation) -> SafeString | str:
         return pretty(operation.inventory)
-
-
-@admin.register(AuditEvent)
-class AuditEventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("at", "actor_name", "action", "store_name", "via", "address")
-    list_filter = ("action", "via", "at")
-    search_fields = ("=store__id", "store_name", "actor_name", "address", "request_id")
-    fields = (
-        "at", "actor_name", "actor", "action", "store_name", "store", "via", "address",
-        "request_id", "details", "previous_hash", "hash",
-    )  # fmt: skip
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
-        return super().get_queryset(request).select_related("actor", "store")
 
 
 @admin.register(Heartbeat)
