@@ -50,6 +50,7 @@ def too_many(request: HttpRequest, refused: TooMany) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    request.form_was_stale = True  # type: ignore[attr-defined]
     return render(request, "403_csrf.html", status=403)
 
 

@@ -94,6 +94,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "portal.staff.second_factor",
     "allauth.account.middleware.AccountMiddleware",
+    "portal.denials.watch",
 ]
 
 ROOT_URLCONF = "portal.urls"
