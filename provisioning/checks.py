@@ -59,3 +59,25 @@ def check_worker(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     return warnings
+
+
+@register(deploy=True)
+def check_letters(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Convenient in development, and wrong where people wait for letters."""
+    warnings: list[CheckMessage] = []
+    if settings.EMAIL_BACKEND.endswith("console.EmailBackend"):
+        warnings.append(
+            Warning(
+                "EMAIL_URL is not set: letters are printed, and reach nobody.",
+                hint="submission://user:password@host:587, for one",
+                id="provisioning.W003",
+            )
+        )
+    if not settings.PORTAL_URL.startswith("https://"):
+        warnings.append(
+            Warning(
+                f"PORTAL_URL is {settings.PORTAL_URL}: links in letters lead there, in the clear.",
+                id="provisioning.W004",
+            )
+        )
+    return warnings

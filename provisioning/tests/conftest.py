@@ -10,7 +10,7 @@ import pytest
 from django.apps import apps
 from django_q.signing import SignedPackage
 
-from provisioning import inquiries, runner
+from provisioning import inquiries, post, runner
 from provisioning.cluster.base import Cluster
 from provisioning.cluster.simulated import SimulatedCluster
 from stores import queue
@@ -54,11 +54,12 @@ def deliver(cluster: Cluster, limit: int = 50) -> int:
     while (task := tasks.first()) and delivered < limit:
         task.delete()
         rung = SignedPackage.loads(task.payload)
-        subject = UUID(rung["args"][0])
-        if rung["func"] == queue.ANSWER:
-            inquiries.answer(subject, cluster)
+        if rung["func"] == queue.SEND_LETTERS:
+            post.send_due()
+        elif rung["func"] == queue.ANSWER:
+            inquiries.answer(UUID(rung["args"][0]), cluster)
         else:
-            runner.converge(subject, cluster, rung=True)
+            runner.converge(UUID(rung["args"][0]), cluster, rung=True)
         delivered += 1
     return delivered
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import timedelta
 from smtplib import SMTPRecipientsRefused
 
 import pytest
+from django.conf import settings
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import transaction
@@ -214,3 +216,27 @@ def test_who_has_no_account_reads_the_language_of_who_writes(store):
     assert letter.params["language"] == "en"
     post.send_due()
     assert mail.outbox[0].to == ["dora@example.com"]
+
+
+@pytest.mark.parametrize("path", sorted((settings.BASE_DIR / "templates/letters").glob("*-*.txt")))
+def test_every_letter_has_a_subject_and_a_link_and_leaves_nothing_unfilled(path, alice, store):
+    given = {"role": "manager", "reason": "Your logs.", "since": "2026-03-01T20:15:00+00:00"}
+    cause = {"code": "volume-lost", "params": {"name": "data"}}
+    letter = write(path.stem, alice, store=store, message=cause, **given)
+    letter.refresh_from_db()
+    subject, text = post.words(letter)
+    assert 10 < len(subject) < 100 and "Anna’s & Co" in subject
+    assert "http://localhost:8000" in text
+    assert "{" not in text and "\n\n\n" not in text
+    other = post.words(write(path.stem, alice, store=store, **{**given, "role": "viewer"}))[1]
+    assert other
+
+
+def test_every_code_that_is_written_has_its_words():
+    written: set[str] = set()
+    for path in (settings.BASE_DIR / "stores").glob("*.py"):
+        written |= set(re.findall(r'code="([a-z-]+)"', path.read_text()))
+        written |= set(re.findall(r'\bwrite\(\s*"([a-z-]+)"', path.read_text()))
+    there = {path.stem for path in (settings.BASE_DIR / "templates/letters").glob("*-*.txt")}
+    built = {"store-degraded", "store-lost", "store-recovered"}  # in notices.tell_health_of
+    assert written | built == there
