@@ -58,7 +58,7 @@ def end_session(user: User, number: int, *, actor: Actor) -> int:
 def tell_ended(user: User, count: int, actor: Actor) -> None:
     if count:
         by = "account" if actor.user == user else "user"
-        details = {"user": user.pseudonym, "sessions": count}
+        details = {"user": user.pseudonym, "sessions": count, **actor.why}
         AuditEvent.record(f"{by}.end_sessions", actor=actor, details=details)
 
 

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Actor:
-    """A person (or the system, where ``user`` is None) acting through a page, the admin or a command."""
+    """A person (or the system, where ``user`` is None) acting through a page, the admin or a command.
+
+    ``reason``: why, where somebody has to say so. It is kept for ever and read by the owner.
+    """
 
     user: User | None
     via: str
@@ -19,11 +22,17 @@ class Actor:
     request_id: str = ""
     # Somebody who has not said who they are, as opposed to the system itself.
     stranger: bool = False
+    reason: str = ""
 
     @property
     def name(self) -> str:
         """For people to read: never kept, since it may have to be erased."""
         return self.user.get_username() if self.user else self.nobody
+
+    @property
+    def why(self) -> dict[str, str]:
+        """For the details of the event of what was asked for."""
+        return {"reason": self.reason} if self.reason else {}
 
     @property
     def pseudonym(self) -> str:

@@ -258,6 +258,7 @@ SENTENCES: dict[str, Any] = {
         "as soon as the shop stops. Ask support at once."
     ),
     # Drift: what is different from what is wanted, and put right by a repair
+    "repair-asked": _("Nothing in particular: a member of the team wanted everything looked at."),
     "drift-missing": _("%(kind)s %(name)s was missing."),
     "drift-changed": _("%(kind)s %(name)s had been changed by somebody else."),
     "disks-left": _("Still there of its data: %(names)s."),

@@ -20,11 +20,8 @@ from django_q.tasks import async_task
 TASKS = "provisioning.tasks."
 CONVERGE = TASKS + "converge_store"
 HEARTBEAT = TASKS + "heartbeat"
-<<<<<<< HEAD
 ANSWER = TASKS + "answer_inquiry"
-=======
 SEND_LETTERS = TASKS + "send_letters"
->>>>>>> 1a975c5 (Write to people when their store is ready, has failed, is unwell for long or well again)
 KEPT = timedelta(days=7)
 
 
@@ -59,17 +56,16 @@ def ring_unanswered() -> None:
         ring_again(store_id)
 
 
-<<<<<<< HEAD
 def ring_inquiry(inquiry_id: UUID) -> None:
     """Somebody at a page waits for an answer from the cluster. Not counted: the watcher looks for
     these by itself, since all workers may have their hands full.
     """
     async_task(ANSWER, str(inquiry_id))
-=======
+
+
 def ring_for_letters() -> None:
     """Have a worker send what was written to people."""
     async_task(SEND_LETTERS)
->>>>>>> 1a975c5 (Write to people when their store is ready, has failed, is unwell for long or well again)
 
 
 def length() -> int:

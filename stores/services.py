@@ -128,6 +128,16 @@ def repair_store(store: Store, findings: list[Message], *, actor: Actor = SYSTEM
     return True
 
 
+def ask_repair(store: Store, *, actor: Actor) -> None:
+    """Have a whole pass over a ready store that stays ready, although nothing was found different."""
+    store.refresh_from_db()
+    if store.status != Status.READY:
+        said = _("Only a ready store can be repaired; this one is %s.")
+        raise IllegalTransition(said % store.get_status_display().lower())
+    if not repair_store(store, [Message("repair-asked")], actor=actor):
+        raise IllegalTransition(_("Somebody is working on this store already. Look again soon."))
+
+
 def delete_store(store: Store, *, actor: Actor, now: bool = False) -> None:
     """Close the store, and remove it with everything in it when the grace period is over.
 
@@ -163,7 +173,7 @@ def skip_grace(store: Store, *, actor: Actor) -> None:
         raise IllegalTransition(said % store.get_status_display().lower())
     with transaction.atomic():
         store.move_to(Status.DELETING, actor=actor, closes_at=None, **AFRESH)
-        AuditEvent.record("store.skip_grace", actor=actor, store=store)
+        AuditEvent.record("store.skip_grace", actor=actor, store=store, details=actor.why)
         queue.ring(store.pk)
         store.refresh_from_db()
 
@@ -227,6 +237,9 @@ def resume_provisioning(*, actor: Actor) -> None:
 
 def clean_reason(text: str) -> str:
     reason = " ".join(text.split())
+    if "@" in reason:
+        # Others read it, and the audit trail keeps it for ever.
+        raise Refused(_("Name nobody in the reason, and no e-mail address."), field="reason")
     if not reason:
         raise Refused(_("Give a reason: others read it."), field="reason")
     if len(reason) > REASON_MAX:
@@ -247,7 +260,12 @@ def set_quota(user: User, max_stores: int, *, actor: Actor) -> None:
         AuditEvent.record(
             "user.set_quota",
             actor=actor,
-            details={"user": user.pseudonym, "from": user.max_stores, "to": max_stores},
+            details={
+                "user": user.pseudonym,
+                "from": user.max_stores,
+                "to": max_stores,
+                **actor.why,
+            },
         )
         User.objects.filter(pk=user.pk).update(max_stores=max_stores)
 
@@ -267,7 +285,8 @@ def begin(
     **fields: Any,
 ) -> None:
     Operation.objects.create(store=store, kind=kind, actor=actor.user, **fields)
-    AuditEvent.record(f"store.ask_{kind}", actor=actor, store=store, details=details)
+    said = {**(details or {}), **actor.why}
+    AuditEvent.record(f"store.ask_{kind}", actor=actor, store=store, details=said)
     limits.keep(f"store.ask_{kind}", actor)
     queue.ring(store.pk)
     store.refresh_from_db()

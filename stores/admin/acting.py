@@ -1,8 +1,8 @@
-"""As whom staff act, and what they can only look at."""
+"""As whom staff act and why, and what they can only look at."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from django.db.models import Model
 from django.http import HttpRequest
@@ -11,12 +11,13 @@ from stores.actor import Actor
 from stores.models import User
 
 
-def staff(request: HttpRequest) -> Actor:
+def staff(request: HttpRequest, reason: str = "") -> Actor:
     return Actor(
         cast(User, request.user),
         "admin",
         address=getattr(request, "client_address", ""),
         request_id=getattr(request, "request_id", ""),
+        reason=reason,
     )
 
 
@@ -31,3 +32,19 @@ class ReadOnly:
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+class Unlogged:
+    """The audit trail is the only log. Django's own would keep names that nobody erases."""
+
+    def log_addition(self, *args: Any, **kwargs: Any) -> Any:
+        pass
+
+    def log_change(self, *args: Any, **kwargs: Any) -> Any:
+        pass
+
+    def log_deletion(self, *args: Any, **kwargs: Any) -> Any:
+        pass
+
+    def log_deletions(self, *args: Any, **kwargs: Any) -> Any:
+        pass

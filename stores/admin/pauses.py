@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from stores import services
-from stores.admin.acting import staff
+from stores.admin.acting import Unlogged, staff
 from stores.errors import Refused
 from stores.models import Pause
 
@@ -37,7 +37,7 @@ class PauseForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Pause)
-class PauseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class PauseAdmin(Unlogged, admin.ModelAdmin):  # type: ignore[type-arg]
     """There is one at most: adding it pauses, deleting it resumes."""
 
     form = PauseForm

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
@@ -14,22 +16,38 @@ from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_lazy
 
-from stores import services
-from stores.admin.acting import staff
+from stores import accounts, services
+from stores.actor import Actor
+from stores.admin.acting import Unlogged, staff
+from stores.admin.asking import Verb
 from stores.audit import AuditEvent
+from stores.errors import Refused
 from stores.models import User
 
 PERSONAL = ("username", "email", "first_name", "last_name")
 
 
 class UserForm(UserChangeForm):  # type: ignore[type-arg]
+    reason = forms.CharField(
+        label=gettext_lazy("Reason of another quota"),
+        required=False,
+        max_length=services.REASON_MAX,
+        help_text=gettext_lazy("Kept in the audit trail. Name nobody in it."),
+    )
     before: dict[str, Any]
 
     def remember(self, user: User) -> None:
         """What the database holds, now that nobody else can change it."""
-        self.before = {name: self.kept(user, name) for name in self.changed_data}
+        self.before = {
+            name: self.kept(user, name) for name in self.changed_data if name != "reason"
+        }
 
     def differences(self, user: User) -> dict[str, Any]:
         """What is another now. Of what names the person only that it is: the trail is for ever."""
@@ -50,8 +68,19 @@ class UserForm(UserChangeForm):  # type: ignore[type-arg]
     def clean_max_stores(self) -> int:
         wanted: int = self.cleaned_data["max_stores"]
         if wanted > services.MAX_STORES_LIMIT:
-            raise forms.ValidationError(f"At most {services.MAX_STORES_LIMIT} are possible.")
+            said = gettext("At most %(most)s are possible.")
+            raise forms.ValidationError(said % {"most": services.MAX_STORES_LIMIT})
         return wanted
+
+    def clean_reason(self) -> str:
+        """Asked for where the quota changes."""
+        typed: str = self.cleaned_data["reason"]
+        if "max_stores" not in self.changed_data:
+            return ""
+        try:
+            return services.clean_reason(typed)
+        except Refused as refused:
+            raise forms.ValidationError(str(refused)) from refused
 
 
 @contextmanager
@@ -66,23 +95,134 @@ def password_audited(request: HttpRequest, pk: int) -> Iterator[None]:
             AuditEvent.record("user.set_password", actor=staff(request), details=details)
 
 
+def end_sessions(user: User, reason: str, *, actor: Actor) -> None:
+    accounts.end_sessions(user, actor=actor)
+
+
+def unless_colleague(verb: Callable[..., Any]) -> Callable[[User, Actor, Any], None]:
+    """Support shuts owners out, but no colleague and no superuser: superusers do."""
+
+    def checked(user: User, actor: Actor, sent: Any) -> None:
+        assert actor.user
+        if (user.is_staff or user.is_superuser) and not actor.user.is_superuser:
+            raise Refused(gettext("Only a superuser does that to a member of the team."))
+        verb(user, actor.reason, actor=actor)
+
+    return checked
+
+
+VERBS = (
+    Verb(
+        "deactivate",
+        gettext_lazy("Deactivate…"),
+        gettext_lazy("Deactivate these accounts?"),
+        gettext_lazy(
+            "Nobody can sign in with them any more, and whoever is signed in is thrown out at once. "
+            "Their stores run on, under the support team’s eyes."
+        ),
+        gettext_lazy("Yes, deactivate them"),
+        gettext_lazy("“%(row)s” is deactivated."),
+        unless_colleague(accounts.deactivate_user),
+    ),
+    Verb(
+        "reactivate",
+        gettext_lazy("Reactivate…"),
+        gettext_lazy("Reactivate these accounts?"),
+        gettext_lazy("They can sign in again, with the password they had."),
+        gettext_lazy("Yes, reactivate them"),
+        gettext_lazy("“%(row)s” is active again."),
+        unless_colleague(accounts.reactivate_user),
+    ),
+    Verb(
+        "end_sessions",
+        gettext_lazy("End their sessions…"),
+        gettext_lazy("End the sessions of these accounts?"),
+        gettext_lazy("They are signed out everywhere, and can sign in again."),
+        gettext_lazy("Yes, end them"),
+        gettext_lazy("“%(row)s” is signed out everywhere."),
+        unless_colleague(end_sessions),
+    ),
+    Verb(
+        "forget_second_factor",
+        gettext_lazy("Forget their second factor…"),
+        gettext_lazy("Forget the second factor of these accounts?"),
+        gettext_lazy(
+            "For somebody who has lost all of it, and whom you know to be who they say. They are "
+            "signed out everywhere, and sign in with their password alone until they set up another."
+        ),
+        gettext_lazy("Yes, forget it"),
+        gettext_lazy("“%(row)s” has no second factor any more."),
+        unless_colleague(accounts.forget_second_factor),
+    ),
+)
+
+
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
+class UserAdmin(Unlogged, DjangoUserAdmin):  # type: ignore[type-arg]
     """Superusers change everybody; support changes owners, but neither colleagues nor rights."""
 
     form = UserForm
-    list_display = ("username", "email", "quota", "is_active", "is_staff", "last_login")
-    list_filter = ("is_active", "is_staff", "is_superuser")
+    list_display = (
+        "username", "email", "quota", "is_active", "is_staff", "second_factor", "last_login",
+    )  # fmt: skip
+    list_filter = ("is_active", "is_staff", "is_superuser", "last_login")
+    list_per_page = 50
+    show_full_result_count = False
+    asked_related = ()
     search_fields = ("username", "email", "first_name", "last_name", "uuid")
-    readonly_fields = ("stores_used", "uuid", "last_login", "date_joined")
+    change_form_template = "admin/stores/user/looking.html"
+    actions = tuple(verb.as_action() for verb in VERBS)
+    # Deactivating ends sessions too, so it is a verb and not a box to tick.
+    readonly_fields = (
+        "is_active", "stores_used", "uuid", "pseudonym", "second_factor", "signed_in", "trail",
+        "last_login", "date_joined", "closed_at",
+    )  # fmt: skip
     fieldsets = (
         *(DjangoUserAdmin.fieldsets or ()),
-        ("Stores", {"fields": ("max_stores", "stores_used", "uuid")}),
-    )
+        (gettext_lazy("Stores"), {"fields": ("max_stores", "reason", "stores_used")}),
+        (gettext_lazy("Safety"), {"fields": (
+            "second_factor", "signed_in", "closed_at", "uuid", "pseudonym", "trail",
+        )}),
+    )  # fmt: skip
 
-    @admin.display(description="stores")
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        """With what the columns need, so that a page costs the same however many rows it has."""
+        users: QuerySet[User] = super().get_queryset(request)
+        counted = Count("stores", filter=Q(stores__slot__isnull=False), distinct=True)
+        factors = Authenticator.objects.filter(user=OuterRef("pk")).exclude(
+            type=Authenticator.Type.RECOVERY_CODES
+        )
+        return users.annotate(stores_counted=counted, has_second_factor=Exists(factors))
+
+    @admin.display(description=gettext_lazy("stores"))
     def quota(self, user: User) -> str:
-        return f"{user.stores_used} of {user.max_stores}"
+        there = user.stores_counted  # type: ignore[attr-defined]
+        return gettext("%(there)s of %(most)s") % {"there": there, "most": user.max_stores}
+
+    @admin.display(description=gettext_lazy("second factor"), boolean=True)
+    def second_factor(self, user: User) -> bool:
+        return bool(getattr(user, "has_second_factor", False))
+
+    @admin.display(description=gettext_lazy("sessions"))
+    def signed_in(self, user: User) -> int:
+        return int(UserSession.objects.filter(user=user).count())
+
+    @admin.display(description=gettext_lazy("audit trail"))
+    def trail(self, user: User) -> SafeString:
+        events = reverse("admin:stores_auditevent_changelist")
+        said = gettext("What they did, and what was done to them")
+        return format_html('<a href="{}?q={}">{}</a>', events, user.pseudonym, said)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("stores.change_user")
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        user = kwargs.get("obj")
+        allowed = user is not None and self.has_change_permission(request, user)
+        context["verbs"] = VERBS if allowed else ()
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         if request.user.is_superuser:
@@ -123,7 +263,8 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         columns = {field.name for field in User._meta.concrete_fields}
         user.save(update_fields=columns.intersection(form.changed_data) - {"max_stores"})
         if "max_stores" in form.changed_data:
-            services.set_quota(user, user.max_stores, actor=staff(request))
+            reason = form.cleaned_data["reason"]
+            services.set_quota(user, user.max_stores, actor=staff(request, reason))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save groups and rights, and write down what the whole form did: nothing comes after."""

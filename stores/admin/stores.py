@@ -2,134 +2,245 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.contrib import admin
+from django.db.models import DateTimeField, Exists, OuterRef, QuerySet, Subquery, Value
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.functional import lazy
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from stores import services
-from stores.admin.acting import ReadOnly, staff
+from stores import consent, health, messages, services
+from stores.actor import Actor
+from stores.admin.acting import ReadOnly
+from stores.admin.asking import Verb
 from stores.admin.records import OperationInline
-from stores.errors import Refused, StaleStore
-from stores.models import Store
+from stores.lifecycle import Health, Status
+from stores.models import Consent, Operation, Store
+
+
+def delete(store: Store, actor: Actor, sent: Any) -> str:
+    services.delete_store(store, actor=actor, now="extra" in sent)
+    if store.status == Status.CLOSING:
+        return _("“%(row)s” is being closed.")
+    return ""
+
+
+def ask_for_consent(store: Store, actor: Actor, sent: Any) -> None:
+    consent.ask_consent(store, actor.reason, actor=actor)
+
+
+def what_deleting_means() -> str:
+    said = _(
+        "This destroys, for good, each shop with its database, its disks and its passwords. There "
+        "is no backup to return to."
+    )
+    if settings.GRACE_SECONDS <= 0:
+        return said
+    grace = _(
+        "First each shop is only closed, for %(minutes)s minutes: until then its owner, or you, can "
+        "have it back."
+    )
+    return f"{said} {grace % {'minutes': f'{round(settings.GRACE_SECONDS / 60, 1):g}'}}"
+
+
+VERBS = (
+    Verb(
+        "retry",
+        gettext_lazy("Retry the failed ones…"),
+        gettext_lazy("Retry these stores?"),
+        gettext_lazy("Each begins again at its first step, with the whole time there is for it."),
+        gettext_lazy("Yes, retry them"),
+        gettext_lazy("“%(row)s” is tried again."),
+        lambda store, actor, sent: services.retry_store(store, actor=actor),
+    ),
+    Verb(
+        "refresh",
+        gettext_lazy("Refresh the ready ones…"),
+        gettext_lazy("Refresh these stores?"),
+        gettext_lazy(
+            "Each is looked at again, what differs is put right, and it is brought to the current "
+            "version. Its shop stays open."
+        ),
+        gettext_lazy("Yes, refresh them"),
+        gettext_lazy("“%(row)s” is looked at again."),
+        lambda store, actor, sent: services.refresh_store(store, actor=actor),
+    ),
+    Verb(
+        "repair",
+        gettext_lazy("Repair the ready ones…"),
+        gettext_lazy("Repair these stores?"),
+        gettext_lazy(
+            "Everything in each is looked at, passwords included, and what is missing or changed is "
+            "put back, without another version. Its shop stays open."
+        ),
+        gettext_lazy("Yes, repair them"),
+        gettext_lazy("“%(row)s” is repaired."),
+        lambda store, actor, sent: services.ask_repair(store, actor=actor),
+    ),
+    Verb(
+        "delete_stores",
+        gettext_lazy("Delete, with everything in them…"),
+        gettext_lazy("Delete these stores?"),
+        lazy(what_deleting_means, str)(),
+        gettext_lazy("Yes, delete them"),
+        gettext_lazy("“%(row)s” is being deleted."),
+        delete,
+        choice=gettext_lazy("Delete at once, without the grace period"),
+    ),
+    Verb(
+        "undo_delete",
+        gettext_lazy("Keep those that are being closed…"),
+        gettext_lazy("Keep these stores?"),
+        gettext_lazy("Each is set up again around its data, and its shop opens again."),
+        gettext_lazy("Yes, keep them"),
+        gettext_lazy("“%(row)s” is kept and set up again."),
+        lambda store, actor, sent: services.undo_delete(store, actor=actor),
+    ),
+    Verb(
+        "delete_now",
+        gettext_lazy("Delete now those that are being closed…"),
+        gettext_lazy("Delete these stores now?"),
+        gettext_lazy(
+            "This ends the time in which these shops can be had back: each is destroyed at once and "
+            "for good, with its database, its disks and its passwords."
+        ),
+        gettext_lazy("Yes, delete them now"),
+        gettext_lazy("“%(row)s” is being deleted."),
+        lambda store, actor, sent: services.skip_grace(store, actor=actor),
+    ),
+    Verb(
+        "release_slot",
+        gettext_lazy("Release the place of those that hang…"),
+        gettext_lazy("Release the places of these stores?"),
+        gettext_lazy(
+            "For a store whose removal hangs: its owner can create another one in its place. The "
+            "removal goes on and stays visible until everything is gone."
+        ),
+        gettext_lazy("Release the places"),
+        gettext_lazy("“%(row)s” no longer takes a place."),
+        lambda store, actor, sent: services.release_slot(store, actor.reason, actor=actor),
+    ),
+    Verb(
+        "ask_consent",
+        gettext_lazy("Ask the owners to let us in…"),
+        gettext_lazy("Ask the owners of these stores to let the support team in?"),
+        gettext_lazy(
+            "Each owner gets a letter with the reason and decides for how long, if at all. Until they "
+            "have agreed you see status and diagnosis, but neither logs nor passwords."
+        ),
+        gettext_lazy("Ask them"),
+        gettext_lazy("The owner of “%(row)s” is asked."),
+        ask_for_consent,
+    ),
+)
 
 
 @admin.register(Store)
 class StoreAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = (
-        "name", "address", "owner", "status", "status_since", "health", "plan", "created_at",
-    )  # fmt: skip
+    list_display = ("name", "address", "owner", "status", "how_it_is", "age", "cause", "plan")
     list_filter = ("status", "health", "plan", "engine", "created_at")
     list_select_related = ("owner",)
+    list_per_page = 50
+    show_full_result_count = False
+    asked_related = ("owner",)
     search_fields = (
         "=id", "name", "address", "namespace", "owner__username", "owner__email",
     )  # fmt: skip
     inlines = (OperationInline,)
-    # The portal shows a store to its owner only.
+    change_form_template = "admin/stores/store/looking.html"
+    # The portal shows a store to its people only; the page has a link while there is consent.
     view_on_site = False
-    actions = (
-        "retry", "refresh", "delete_stores", "undo_delete", "delete_now", "release_slot",
-    )  # fmt: skip
+    actions = tuple(verb.as_action() for verb in VERBS)
     fieldsets = (
         (None, {"fields": (
             "id", "name", "owner", "slot", "status", "status_since", "sentence", "closes_at",
-            "trail",
+            "cause", "trail",
         )}),
-        ("Health", {"fields": (
-            "health", "health_since", "health_sentence", "observed_at", "verified_at",
+        (gettext_lazy("Health"), {"fields": (
+            "how_it_is", "health_since", "health_sentence", "observed_at", "verified_at",
         )}),
-        ("Wanted", {"fields": ("url", "engine", "plan", "chart_version", "generation")}),
-        ("In the cluster", {"fields": ("namespace", "namespace_uid", "outage_since")}),
-        ("Times", {"fields": ("created_at", "ready_at", "deadline_at", "due_at", "deleted_at")}),
-        ("Work", {"fields": ("lease_owner", "lease_until", "fence", "attempts", "rings")}),
+        (gettext_lazy("Wanted"), {"fields": (
+            "url", "engine", "plan", "chart_version", "generation",
+        )}),
+        (gettext_lazy("In the cluster"), {"fields": (
+            "namespace", "namespace_uid", "outage_since",
+        )}),
+        (gettext_lazy("Times"), {"fields": (
+            "created_at", "ready_at", "deadline_at", "due_at", "deleted_at",
+        )}),
+        (gettext_lazy("Work"), {"fields": (
+            "lease_owner", "lease_until", "fence", "attempts", "rings",
+        )}),
     )  # fmt: skip
 
-    @admin.display(description="audit trail")
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Store]:
+        """With what the columns need, so that a page costs the same however many rows it has."""
+        newest = Operation.objects.filter(store=OuterRef("pk")).order_by("-id")
+        stores: QuerySet[Store] = super().get_queryset(request)
+        return stores.annotate(
+            diagnosed=Subquery(newest.values("diagnosis__cause")[:1]),
+            looked_at=Value(health.looked_at(), DateTimeField()),
+            may_enter=Exists(Consent.objects.in_force().filter(store=OuterRef("pk"))),
+        )
+
+    @admin.display(description=gettext_lazy("health"), ordering="health")
+    def how_it_is(self, store: Store) -> SafeString | str:
+        """As it can be told now, and when somebody last looked."""
+        told = health.told(store, store.looked_at)  # type: ignore[attr-defined]
+        if told is None:
+            return "-"
+        seen = ago(told.seen_at) if told.seen_at else _("never seen")
+        return format_html(
+            '<span class="sy-state sy-{}">{}</span> <small>{}</small>', told.health, told.word, seen
+        )
+
+    @admin.display(description=gettext_lazy("age"), ordering="created_at")
+    def age(self, store: Store) -> str:
+        return timesince(store.created_at, depth=1)
+
+    @admin.display(description=gettext_lazy("cause"))
+    def cause(self, store: Store) -> str:
+        """Why it is not as it should be; nothing of a store that is well."""
+        if store.status == Status.READY:
+            unwell = store.health not in ("", Health.HEALTHY)
+            return (store.health_sentence or store.sentence if unwell else store.sentence) or "-"
+        if store.status == Status.DELETED:
+            return "-"
+        found = store.diagnosed or {}  # type: ignore[attr-defined]
+        return messages.sentence(found) or store.sentence or "-"
+
+    @admin.display(description=gettext_lazy("audit trail"))
     def trail(self, store: Store) -> SafeString:
         events = reverse("admin:stores_auditevent_changelist")
-        return format_html(
-            '<a href="{}?store__id__exact={}">What happened to this store</a>', events, store.pk
-        )
+        said = _("What happened to this store")
+        return format_html('<a href="{}?store__id__exact={}">{}</a>', events, store.pk, said)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("stores.change_store")
 
-    @admin.action(description="Retry the failed ones", permissions=["operate"])
-    def retry(self, request: HttpRequest, chosen: QuerySet[Store]) -> None:
-        self.each(request, chosen, services.retry_store, "is tried again")
-
-    @admin.action(description="Refresh the ready ones", permissions=["operate"])
-    def refresh(self, request: HttpRequest, chosen: QuerySet[Store]) -> None:
-        self.each(request, chosen, services.refresh_store, "is looked at again")
-
-    @admin.action(description="Delete, with everything in them…", permissions=["operate"])
-    def delete_stores(self, request: HttpRequest, chosen: QuerySet[Store]) -> HttpResponse | None:
-        if "confirmed" in request.POST:
-            at_once = "at_once" in request.POST or settings.GRACE_SECONDS <= 0
-            verb = partial(services.delete_store, now=at_once)
-            self.each(request, chosen, verb, f"is being {'deleted' if at_once else 'closed'}")
-            return None
-        grace = round(settings.GRACE_SECONDS / 60, 1)
-        return self.ask(
-            request, chosen, "confirm_delete", "Delete these stores?", grace_minutes=f"{grace:g}"
-        )
-
-    @admin.action(description="Keep those that are being closed", permissions=["operate"])
-    def undo_delete(self, request: HttpRequest, chosen: QuerySet[Store]) -> None:
-        self.each(request, chosen, services.undo_delete, "is kept and set up again")
-
-    @admin.action(description="Delete now those that are being closed…", permissions=["operate"])
-    def delete_now(self, request: HttpRequest, chosen: QuerySet[Store]) -> HttpResponse | None:
-        if "confirmed" in request.POST:
-            self.each(request, chosen, services.skip_grace, "is being deleted")
-            return None
-        return self.ask(request, chosen, "confirm_delete_now", "Delete these stores now?")
-
-    @admin.action(description="Release the place of those that hang…", permissions=["operate"])
-    def release_slot(self, request: HttpRequest, chosen: QuerySet[Store]) -> HttpResponse | None:
-        if "reason" in request.POST:
-            verb = partial(services.release_slot, reason=request.POST["reason"])
-            self.each(request, chosen, verb, "no longer takes a place")
-            return None
-        return self.ask(request, chosen, "release_slot", "Release the places of these stores?")
-
-    def ask(
-        self, request: HttpRequest, chosen: QuerySet[Store], page: str, title: str, **more: Any
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """A page of its own before it is done: what it means, and for which stores."""
-        context = {
-            **self.admin_site.each_context(request),
-            "title": title,
-            "opts": self.opts,
-            "stores": chosen.select_related("owner"),
-            **more,
+        """With what may be done, and the way in where the owner has let us in."""
+        store = kwargs["obj"]
+        verbs = VERBS if self.has_operate_permission(request) else ()
+        consents = store.consents.order_by("-asked_at")
+        context |= {
+            "verbs": verbs,
+            "way_in": store.get_absolute_url() if store.may_enter else "",
+            "consent": consents.in_force().first(),
+            "asked": consents.open_questions().first(),
         }
-        return TemplateResponse(request, f"admin/stores/store/{page}.html", context)
+        return super().render_change_form(request, context, *args, **kwargs)
 
-    def each(
-        self,
-        request: HttpRequest,
-        chosen: QuerySet[Store],
-        verb: Callable[..., None],
-        success: str,
-    ) -> None:
-        """Do it to each by itself: one that is refused does not hold up the others."""
-        for store in chosen:
-            try:
-                verb(store, actor=staff(request))
-            except Refused as refused:
-                self.message_user(request, f"“{store}”: {refused}", messages.ERROR)
-            except StaleStore:
-                self.message_user(
-                    request, f"“{store}” changed at the same moment. Look again.", messages.ERROR
-                )
-            else:
-                self.message_user(request, f"“{store}” {success}.", messages.SUCCESS)
+
+def ago(moment: datetime) -> str:
+    return _("seen %(span)s ago") % {"span": timesince(moment, depth=1)}

@@ -1,8 +1,8 @@
-"""What the support team sees and may do in the admin, and that it is written down."""
+"""What the support team sees and may do with stores in the admin, and that it is written down."""
 
 from __future__ import annotations
 
-import io
+from datetime import timedelta
 
 import pytest
 from django.apps import apps
@@ -11,61 +11,15 @@ from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 from django.db.models.functions import Now
 from django.test import Client
-from django.urls import reverse
 
-from stores.actor import SYSTEM, Actor
+from stores.actor import Actor
+from stores.admin.stores import VERBS
 from stores.apps import SUPPORT, SUPPORT_MAY
-from stores.audit import verify
-from stores.lifecycle import Status
-from stores.models import AuditEvent, Heartbeat, Operation, Snapshot, Store, User
+from stores.models import AuditEvent, Consent, Heartbeat, Operation, Snapshot, Store, User
 from stores.services import create_store
-from stores.tests.people import enrol
+from stores.tests.admin_kit import REASON, STORES, allow, ask, run
 
-STORES = "/admin/stores/store/"
 OWNED_BY_US = ("store", "operation", "auditevent")
-
-
-@pytest.fixture
-def store(alice: User, as_alice: Actor) -> Store:
-    store = create_store(actor=as_alice, owner=alice, name="Anna’s <b>", address="annas-shop")
-    store.move_to(Status.PROVISIONING, actor=SYSTEM)
-    store.operations.open().update(finished_at=Now(), outcome="succeeded")
-    store.move_to(Status.READY, actor=SYSTEM)
-    return store
-
-
-@pytest.fixture
-def at_carol(carol: User) -> Client:
-    client = Client()
-    client.force_login(carol)
-    return client
-
-
-@pytest.fixture
-def erin(db) -> User:
-    """Staff in the group that is shipped, not a superuser."""
-    erin = User.objects.create_user("erin", "erin@example.com", "a long password", is_staff=True)
-    erin.groups.add(Group.objects.get(name=SUPPORT))
-    enrol(erin)
-    return erin
-
-
-def allow(user: User, *codenames: str) -> None:
-    user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
-
-
-@pytest.fixture
-def at_erin(erin: User) -> Client:
-    client = Client()
-    client.force_login(erin)
-    return client
-
-
-def run(client: Client, action: str, *stores: Store, **more: str) -> str:
-    data = {"action": action, "_selected_action": [str(store.pk) for store in stores], **more}
-    response = client.post(STORES, data, follow=True)
-    assert response.status_code == 200
-    return response.content.decode()
 
 
 def test_a_merchant_has_no_way_in(alice, store):
@@ -129,7 +83,30 @@ def test_refresh_is_done_and_written_down_under_the_staff_members_name(at_carol,
     assert store.status == "updating"
     event = AuditEvent.objects.get(action="store.ask_refresh")
     assert (event.actor, event.via, event.origin.address) == (carol, "admin", "127.0.0.1")
-    assert event.request_id
+    assert event.request_id and event.details == {"reason": REASON}
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+def test_nothing_is_done_before_a_reason_is_given(verb, at_carol, store):
+    before = AuditEvent.objects.count()
+    for page in (
+        ask(at_carol, verb, store),
+        ask(at_carol, verb, store, reason="  "),
+        ask(at_carol, verb, store, reason="carol@example.com said so"),
+    ):
+        assert 'name="reason"' in page and "annas-shop" in page
+    assert "Name nobody in the reason" in page and "carol@example.com said so" in page
+    assert AuditEvent.objects.count() == before
+    store.refresh_from_db()
+    assert store.status == "ready"
+
+
+def test_a_ready_store_is_repaired_and_stays_ready(at_carol, store):
+    assert "is repaired" in run(at_carol, "repair", store)
+    store.refresh_from_db()
+    assert store.status == "ready" and store.operations.open().get().kind == "repair"
+    assert AuditEvent.objects.get(action="store.ask_repair").details["reason"] == REASON
+    assert "is working on this store already" in run(at_carol, "repair", store)
 
 
 def test_what_the_service_refuses_is_said_for_each_store(at_carol, store, bob, as_alice):
@@ -147,11 +124,11 @@ def test_retry_tries_a_failed_store_again(at_carol, store):
 
 
 def test_deleting_asks_first(at_carol, store):
-    page = run(at_carol, "delete_stores", store)
+    page = ask(at_carol, "delete_stores", store)
     assert "This destroys, for good" in page and store.host in page and "of alice" in page
     store.refresh_from_db()
     assert store.status == "ready"
-    assert "is being deleted" in run(at_carol, "delete_stores", store, confirmed="yes")
+    assert "is being deleted" in run(at_carol, "delete_stores", store)
     store.refresh_from_db()
     assert store.status == "deleting"
     assert store.operations.get(kind=Operation.Kind.DELETE).actor.username == "carol"
@@ -159,13 +136,11 @@ def test_deleting_asks_first(at_carol, store):
 
 def test_deleting_closes_first_unless_it_is_to_be_at_once(at_carol, store, settings):
     settings.GRACE_SECONDS = 90
-    assert "only closed, for 1.5 minutes" in run(at_carol, "delete_stores", store)
-    assert "is being closed" in run(at_carol, "delete_stores", store, confirmed="yes")
+    assert "only closed, for 1.5 minutes" in ask(at_carol, "delete_stores", store)
+    assert "is being closed" in run(at_carol, "delete_stores", store)
     store.refresh_from_db()
     assert store.status == "closing"
-    assert "is being deleted" in run(
-        at_carol, "delete_stores", store, confirmed="yes", at_once="on"
-    )
+    assert "is being deleted" in run(at_carol, "delete_stores", store, extra="on")
     store.refresh_from_db()
     assert store.status == "deleting"
 
@@ -173,7 +148,7 @@ def test_deleting_closes_first_unless_it_is_to_be_at_once(at_carol, store, setti
 def test_a_store_that_is_being_closed_can_be_kept(at_carol, store, settings):
     assert "Only a store that is being closed" in run(at_carol, "undo_delete", store)
     settings.GRACE_SECONDS = 600
-    run(at_carol, "delete_stores", store, confirmed="yes")
+    run(at_carol, "delete_stores", store)
     assert "is kept and set up again" in run(at_carol, "undo_delete", store)
     store.refresh_from_db()
     assert store.status == "requested"
@@ -182,26 +157,22 @@ def test_a_store_that_is_being_closed_can_be_kept(at_carol, store, settings):
 
 def test_a_grace_period_is_ended_only_when_confirmed(at_carol, store, settings):
     settings.GRACE_SECONDS = 600
-    run(at_carol, "delete_stores", store, confirmed="yes")
-    assert "destroyed at once and for good" in run(at_carol, "delete_now", store)
+    run(at_carol, "delete_stores", store)
+    assert "destroyed at once and for good" in ask(at_carol, "delete_now", store)
     store.refresh_from_db()
     assert store.status == "closing"
-    assert "is being deleted" in run(at_carol, "delete_now", store, confirmed="yes")
+    assert "is being deleted" in run(at_carol, "delete_now", store)
     assert AuditEvent.objects.get(action="store.skip_grace").actor.username == "carol"
 
 
 def test_ending_the_grace_period_deletes_no_store_that_is_not_being_closed(at_carol, store):
-    assert "Only a store that is being closed" in run(
-        at_carol, "delete_now", store, confirmed="yes"
-    )
+    assert "Only a store that is being closed" in run(at_carol, "delete_now", store)
     store.refresh_from_db()
     assert store.status == "ready"
 
 
 def test_a_place_is_released_with_a_reason(at_carol, store, alice):
-    run(at_carol, "delete_stores", store, confirmed="yes")
-    assert 'name="reason"' in run(at_carol, "release_slot", store)
-    assert "Give a reason" in run(at_carol, "release_slot", store, reason="  ")
+    run(at_carol, "delete_stores", store)
     assert alice.stores_used == 1
     assert "no longer takes a place" in run(at_carol, "release_slot", store, reason="It hangs.")
     assert alice.stores_used == 0
@@ -214,13 +185,55 @@ def test_support_reads_diagnosis_evidence_and_receipt_as_text(at_erin, store):
     cause = {"code": "chart-refused", "params": {"reason": attack}}
     operation = store.operations.get()
     operation.diagnosis = {"cause": cause, "kind": "chart", "move": "support", "lines": [attack]}
-    operation.evidence = {"logs": {"web-0/web": attack}}
+    operation.evidence = {"said": attack}
     operation.findings = [cause]
     operation.receipt = {"items": [{"kind": "Secret", "name": attack}], "hash": "ab12"}
     operation.save()
     page = at_erin.get(f"/admin/stores/operation/{operation.pk}/change/").content.decode()
     assert "<script>alert" not in page and page.count("&lt;script&gt;alert(1)") == 5
     assert "support, chart" in page and "ab12" in page
+
+
+def keep_logs(store: Store) -> str:
+    operation = store.operations.get()
+    cause = {"code": "crash-loop", "params": {"name": "web", "reason": "Error", "exit_code": 1}}
+    operation.diagnosis = {"cause": cause, "lines": ["web waits: Error", "Log: PHP says 4711"]}
+    operation.evidence = {"logs": {"web-0/web": "PHP says 4711"}, "said": "it is so"}
+    operation.save()
+    return f"/admin/stores/operation/{operation.pk}/change/"
+
+
+def let_in(store: Store, **changed: object) -> Consent:
+    given = {"given_at": Now(), "ends_at": Now() + timedelta(hours=3)}
+    return Consent.objects.create(store=store, **{**given, **changed})
+
+
+def test_without_consent_support_sees_the_diagnosis_but_no_logs(at_erin, store):
+    page = at_erin.get(keep_logs(store)).content.decode()
+    assert "starts and stops again" in page and "web waits: Error" in page and "it is so" in page
+    assert "4711" not in page and "the owner has not let the support team in" in page
+
+
+def test_with_consent_support_reads_logs_until_it_ends(at_erin, store):
+    url, consent = keep_logs(store), let_in(store)
+    assert at_erin.get(url).content.decode().count("4711") == 2
+    Consent.objects.filter(pk=consent.pk).update(ends_at=Now())
+    assert "4711" not in at_erin.get(url).content.decode()
+    let_in(store, revoked_at=Now())
+    assert "4711" not in at_erin.get(url).content.decode()
+
+
+def test_support_asks_the_owner_and_gets_a_link_once_they_agreed(at_erin, erin, store):
+    page = f"{STORES}{store.pk}/change/"
+    assert store.get_absolute_url() not in at_erin.get(page).content.decode()
+    assert "is asked" in run(at_erin, "ask_consent", store)
+    asked = at_erin.get(page).content.decode()
+    assert "has not answered yet" in asked and REASON in asked
+    event = AuditEvent.objects.get(action="store.ask_consent")
+    assert (event.actor, event.details["reason"]) == (erin, REASON)
+    assert "has been asked already" in run(at_erin, "ask_consent", store)
+    store.consents.update(given_at=Now(), ends_at=Now() + timedelta(hours=3))
+    assert store.get_absolute_url() in at_erin.get(page).content.decode()
 
 
 def test_support_sees_who_was_heard_from_and_what_the_cluster_has(at_erin, store):
@@ -236,7 +249,7 @@ def test_who_may_only_look_has_no_actions(at_erin, erin, store):
     erin.groups.clear()
     allow(erin, "view_store")
     assert "annas-shop" in at_erin.get(STORES).content.decode()
-    run(at_erin, "delete_stores", store, confirmed="yes")
+    run(at_erin, "delete_stores", store)
     store.refresh_from_db()
     assert store.status == "ready"
 
@@ -279,246 +292,7 @@ def test_support_retries_refreshes_and_deletes(at_erin, store):
     Store.objects.filter(pk=store.pk).update(status="failed")
     store.operations.open().update(finished_at=Now(), outcome="failed")
     assert "is tried again" in run(at_erin, "retry", store)
-    assert "is being deleted" in run(at_erin, "delete_stores", store, confirmed="yes")
-
-
-# --- People ------------------------------------------------------------------------------
-
-
-NEW_PASSWORD = {
-    "password1": "a-very-long-password-1",
-    "password2": "a-very-long-password-1",
-    "usable_password": "true",
-}
-DORA = {"username": "dora", **NEW_PASSWORD}
-
-
-def password_of(user: User) -> str:
-    return reverse("admin:auth_user_password_change", args=[user.pk])
-
-
-def what_happened() -> list[tuple[str, dict[str, object]]]:
-    return [(event.action, event.details) for event in AuditEvent.objects.order_by("id")]
-
-
-def change_user(client: Client, user: User, **changed: object):
-    url = reverse("admin:stores_user_change", args=[user.pk])
-    form = client.get(url).context["adminform"].form
-    data = {name: value for name, value in form.initial.items() if value not in (None, False, [])}
-    return client.post(url, {**data, **changed}, follow=True)
-
-
-def test_a_quota_is_changed_through_the_service_and_audited(at_carol, alice, carol, store):
-    assert change_user(at_carol, alice, max_stores=9, first_name="Alice").status_code == 200
-    alice.refresh_from_db()
-    assert (alice.max_stores, alice.first_name) == (9, "Alice")
-    event = AuditEvent.objects.get(action="user.set_quota")
-    assert (event.actor, event.via) == (carol, "admin")
-    assert event.details == {"user": alice.pseudonym, "from": 3, "to": 9}
-
-
-def test_support_changes_a_quota_and_nothing_else_is_written(at_erin, alice):
-    change_user(at_erin, alice, max_stores=9)
-    assert what_happened() == [("user.set_quota", {"user": alice.pseudonym, "from": 3, "to": 9})]
-
-
-def test_a_change_of_a_person_is_written_down_with_what_was_and_what_is(at_erin, erin, alice):
-    change_user(at_erin, alice, username="alicia", email="new@example.com", is_active="")
-    event = AuditEvent.objects.get()
-    assert (event.action, event.actor, event.via) == ("user.change", erin, "admin")
-    assert event.origin.address == "127.0.0.1" and event.request_id
-    assert event.details == {
-        "user": alice.pseudonym,
-        "changed": {
-            "username": "changed",
-            "email": "changed",
-            "is_active": {"from": True, "to": False},
-        },
-    }
-    assert not User.objects.get(username="alicia").is_active
-    assert verify() == ""
-
-
-def test_rights_that_a_superuser_gives_are_written_down(at_carol, alice):
-    group = Group.objects.get(name=SUPPORT)
-    right = Permission.objects.get(codename="delete_user")
-    change_user(at_carol, alice, is_staff="on", groups=[group.pk], user_permissions=[right.pk])
-    assert list(alice.groups.all()) == [group]
-    changed = {
-        "is_staff": {"from": False, "to": True},
-        "groups": {"from": [], "to": [SUPPORT]},
-        "user_permissions": {"from": [], "to": [str(right)]},
-    }
-    assert what_happened() == [("user.change", {"user": alice.pseudonym, "changed": changed})]
-
-
-def test_saving_without_a_change_writes_nothing(at_carol, alice):
-    assert change_user(at_carol, alice).status_code == 200
-    assert what_happened() == []
-
-
-def test_a_refused_form_changes_and_writes_nothing(at_carol, alice):
-    change_user(at_carol, alice, first_name="Alice", max_stores=1001)
-    alice.refresh_from_db()
-    assert alice.first_name == "" and what_happened() == []
-
-
-def test_what_cannot_be_written_down_is_not_done(at_carol, alice, monkeypatch):
-    def refuse(*args, **kwargs):
-        raise OSError("no room")
-
-    monkeypatch.setattr(AuditEvent, "record", refuse)
-    at_carol.raise_request_exception = False
-    before = alice.password
-    assert change_user(at_carol, alice, first_name="Alice").status_code == 500
-    assert at_carol.post(password_of(alice), NEW_PASSWORD).status_code == 500
-    assert at_carol.post("/admin/stores/user/add/", DORA).status_code == 500
-    alice.refresh_from_db()
-    assert (alice.first_name, alice.password) == ("", before)
-    assert not User.objects.filter(username="dora").exists()
-
-
-def test_what_somebody_else_changed_meanwhile_stays(at_carol, alice, monkeypatch):
-    clean = User.clean
-
-    def clean_while_another_saves(user):
-        User.objects.filter(pk=alice.pk).update(is_active=False, max_stores=7)
-        clean(user)
-
-    monkeypatch.setattr(User, "clean", clean_while_another_saves)
-    change_user(at_carol, alice, first_name="Alice")
-    alice.refresh_from_db()
-    assert (alice.first_name, alice.is_active, alice.max_stores) == ("Alice", False, 7)
-    assert [list(details["changed"]) for _, details in what_happened()] == [["first_name"]]
-
-
-def test_a_new_password_is_written_down_but_not_what_it_is(at_erin, erin, alice):
-    assert at_erin.post(password_of(alice), NEW_PASSWORD).status_code == 302
-    alice.refresh_from_db()
-    assert alice.check_password(NEW_PASSWORD["password1"])
-    event = AuditEvent.objects.get()
-    assert (event.action, event.actor, event.via) == ("user.set_password", erin, "admin")
-    assert event.origin.address == "127.0.0.1" and event.request_id
-    assert event.details == {"user": alice.pseudonym, "usable": True}
-
-
-def test_taking_a_password_away_is_written_down(at_carol, alice):
-    data = {"usable_password": "false", "unset-password": "yes"}
-    assert at_carol.post(password_of(alice), data).status_code == 302
-    assert what_happened() == [("user.set_password", {"user": alice.pseudonym, "usable": False})]
-
-
-def test_a_refused_password_leaves_no_trace(at_carol, alice):
-    assert at_carol.post(password_of(alice), {**NEW_PASSWORD, "password2": "x"}).status_code == 200
-    assert at_carol.get(password_of(alice)).status_code == 200
-    assert at_carol.post("/admin/stores/user/999999/password/", NEW_PASSWORD).status_code == 404
-    assert what_happened() == []
-
-
-def test_staff_change_their_own_password_where_everybody_does(at_erin, erin):
-    before = erin.password
-    new = NEW_PASSWORD["password1"]
-    data = {"old_password": "a long password", "new_password1": new, "new_password2": new}
-    for answer in (
-        at_erin.get(reverse("admin:password_change")),
-        at_erin.post(reverse("admin:password_change"), data),
-    ):
-        assert answer.url == reverse("account_change_password")
-    erin.refresh_from_db()
-    assert erin.password == before
-
-
-@pytest.mark.parametrize("wanted", [1001, -1, "many"])
-def test_a_quota_that_makes_no_sense_is_refused_at_its_field(wanted, at_carol, alice):
-    response = change_user(at_carol, alice, max_stores=wanted)
-    assert "max_stores" in response.context["adminform"].form.errors
-    alice.refresh_from_db()
-    assert alice.max_stores == 3
-
-
-def test_the_list_of_people_shows_what_they_use(at_carol, store):
-    assert "1 of 3" in at_carol.get("/admin/stores/user/").content.decode()
-
-
-@pytest.mark.parametrize("who", ["carol", "erin"])
-def test_a_person_can_be_added_and_that_is_written_down(who, at_carol, at_erin):
-    client = at_carol if who == "carol" else at_erin
-    client.post("/admin/stores/user/add/", {**DORA, "is_superuser": "on", "is_staff": "on"})
-    dora = User.objects.get(username="dora")
-    assert (dora.max_stores, dora.is_staff, dora.is_superuser) == (3, False, False)
-    assert what_happened() == [("user.add", {"user": dora.pseudonym})]
-    assert AuditEvent.objects.get().actor.username == who
-
-
-def test_support_gives_nobody_rights(at_erin, alice):
-    group, right = Group.objects.get(name=SUPPORT), Permission.objects.first()
-    rights = {"groups": [group.pk], "user_permissions": [right.pk]}
-    change_user(at_erin, alice, is_superuser="on", is_staff="on", **rights)
-    alice.refresh_from_db()
-    assert not alice.is_superuser and not alice.is_staff
-    assert not alice.groups.exists() and not alice.user_permissions.exists()
-    assert what_happened() == []
-
-
-@pytest.mark.parametrize("kind", ["itself", "staff", "superuser", "superuser who is not staff"])
-def test_support_changes_neither_colleagues_nor_superusers(kind, at_erin, erin, carol, alice):
-    User.objects.filter(pk=alice.pk).update(is_staff=True)
-    if kind == "superuser who is not staff":
-        User.objects.filter(pk=carol.pk).update(is_staff=False)
-    user = {"itself": erin, "staff": alice}.get(kind, carol)
-    user.refresh_from_db()
-    before = (user.password, user.email)
-    assert at_erin.get(password_of(user)).status_code == 403
-    assert at_erin.post(password_of(user), NEW_PASSWORD).status_code == 403
-    url = reverse("admin:stores_user_change", args=[user.pk])
-    data = {"username": user.username, "email": "x@example.com", "max_stores": 3}
-    assert at_erin.post(url, {**data, "is_superuser": "on"}).status_code == 403
-    user.refresh_from_db()
-    assert (user.password, user.email) == before
-    assert what_happened() == []
-
-
-def test_support_does_not_change_who_becomes_a_colleague_meanwhile(at_erin, alice, monkeypatch):
-    clean = User.clean
-
-    def clean_while_another_saves(user):
-        User.objects.filter(pk=alice.pk).update(is_staff=True)
-        clean(user)
-
-    monkeypatch.setattr(User, "clean", clean_while_another_saves)
-    assert change_user(at_erin, alice, email="x@example.com").status_code == 403
-    alice.refresh_from_db()
-    assert alice.email == "alice@example.com"
-
-
-@pytest.mark.parametrize("who", ["carol", "erin"])
-def test_nobody_deletes_a_person(who, at_carol, at_erin, erin, carol, alice):
-    allow(erin, "delete_user")
-    client = at_carol if who == "carol" else at_erin
-    people = "/admin/stores/user/"
-    assert "delete_selected" not in client.get(people).content.decode()
-    for user in (alice, carol):
-        url = reverse("admin:stores_user_delete", args=[user.pk])
-        assert client.post(url, {"post": "yes"}).status_code == 403
-        chosen = {"action": "delete_selected", "_selected_action": [user.pk], "post": "yes"}
-        client.post(people, chosen)
-    assert User.objects.filter(pk__in=[alice.pk, carol.pk]).count() == 2
-
-
-def test_rights_are_given_to_people_and_not_through_groups(at_carol, at_erin, erin):
-    allow(erin, "add_group", "change_group", "view_group")
-    for client in (at_carol, at_erin):
-        assert client.get("/admin/auth/group/").status_code == 404
-
-
-def test_the_demos_staff_is_support_and_no_superuser(db, settings, tmp_path):
-    settings.RUN_DIR = tmp_path
-    for _ in range(2):
-        call_command("demo_setup", stdout=io.StringIO())
-    user = User.objects.get(username="staff")
-    assert user.is_staff and not user.is_superuser
-    assert [group.name for group in user.groups.all()] == [SUPPORT]
-    assert not User.objects.get(username="demo").groups.exists()
+    assert "is being deleted" in run(at_erin, "delete_stores", store)
 
 
 # --- The platform ------------------------------------------------------------------------

@@ -13,12 +13,6 @@ from stores.lifecycle import Health
 from stores.messages import Message
 from stores.models import Letter, Operation, Share, Store, User
 from stores.services import create_store
-from stores.tests.people import PASSWORD
-
-
-@pytest.fixture
-def dora(db) -> User:
-    return User.objects.create_user("dora", "dora@example.com", PASSWORD)
 
 
 @pytest.fixture

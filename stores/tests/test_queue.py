@@ -97,11 +97,8 @@ def test_only_the_doorbell_queues_anything():
     assert calls == {
         "stores/queue.py": [
             "async_task(CONVERGE, str(store_id))",
-<<<<<<< HEAD
             "async_task(ANSWER, str(inquiry_id))",
-=======
             "async_task(SEND_LETTERS)",
->>>>>>> 1a975c5 (Write to people when their store is ready, has failed, is unwell for long or well again)
             "async_task(HEARTBEAT, q_options={'cluster': group})",
         ]
     }
