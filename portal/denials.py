@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.urls import ResolverMatch
@@ -19,8 +20,7 @@ from stores.audit import AuditEvent
 from stores.models import Store
 
 DENIED = "access.denied"
-# So many of one person's are kept within so many seconds; the rest is in the log.
-MOST, WITHIN = 10, 600
+HOUR = 3600
 
 
 def watch(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
@@ -70,7 +70,7 @@ def is_allowed_by_rate(person: int) -> bool:
     key = f"denied-{person}"
     # Two at the same moment may count as one: a bound, not a number.
     done = cache.get(key, 0)
-    if done >= MOST:
+    if done >= settings.DENIALS_PER_HOUR:
         return False
-    cache.set(key, done + 1, WITHIN)
+    cache.set(key, done + 1, HOUR)
     return True

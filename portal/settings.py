@@ -395,6 +395,8 @@ HOURLY_LIMITS = {
     "store.offer_handover": env.int("HANDOVERS_PER_HOUR", 10),
     "store.ask_consent": env.int("CONSENT_QUESTIONS_PER_HOUR", 60),
 }
+# So many times at most is it written down within an hour that one person was turned away.
+DENIALS_PER_HOUR = env.int("DENIALS_PER_HOUR", 30)
 
 # --- What pages ask the cluster ----------------------------------------------------------------
 

@@ -81,6 +81,8 @@ PASSING = ("sessions.Session", "usersessions.UserSession")
 @pytest.fixture
 def browsers(alice, bob, dora, store, settings) -> Callable[[str], Client]:
     """A fresh browser of one of PEOPLE: nothing that an earlier request did is in it."""
+    # That somebody is turned away is written down (test_denials.py); here it is what else happens.
+    settings.DENIALS_PER_HOUR = 0
     erin = User.objects.create_user("erin", "erin@example.com", PASSWORD)
     member = User.objects.create_user("member", "member@example.com", PASSWORD, is_staff=True)
     member.groups.add(Group.objects.get(name="Support"))
