@@ -51,7 +51,7 @@ def is_denied(request: HttpRequest, response: HttpResponse) -> bool:
 def is_foreign(request: HttpRequest, match: ResolverMatch) -> bool:
     """Not something that is missing in a store of theirs."""
     store_id = match.kwargs.get("store_id")
-    return bool(store_id) and not Store.objects.open_to(request.user).filter(pk=store_id).exists()
+    return bool(store_id) and Store.objects.find(store_id, request.user) is None
 
 
 def write_down(request: HttpRequest, status: int) -> None:

@@ -166,6 +166,16 @@ def test_staff_change_their_own_password_where_everybody_does(at_erin, erin):
     assert erin.password == before
 
 
+def sign_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    UserSession.objects.get_or_create(
+        session_key=client.session.session_key,
+        defaults={"user": user, "ip": "192.0.2.7", "user_agent": "test"},
+    )
+    return client
+
+
 @pytest.mark.parametrize(
     "verb", ["deactivate", "reactivate", "end_sessions", "forget_second_factor"]
 )

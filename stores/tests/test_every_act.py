@@ -29,7 +29,7 @@ PARTS = {"ask", "note_unanswered", "tell_ended"}
 # Steps of the lifecycle that go with a request, written by Store.move_to.
 MOVES = {f"store.{status}" for status in ("requested", "updating", "closing", "deleting")}
 # About the platform, or about whoever does it.
-OF_THEMSELVES = {"platform.pause", "platform.resume", "account.change"}
+OF_THEMSELVES = {"platform.pause", "platform.resume", "account.change", "account.invite"}
 EMAIL = "dora@example.com"
 HOUR = timedelta(hours=1)
 
@@ -145,6 +145,8 @@ ACTS: dict[tuple[Any, str], tuple[str, Do]] = {
         s.sessions().user, actor=s.actor)),
     (accounts, "end_session"): ("user.end_sessions", lambda s: accounts.end_session(
         s.dora, s.sessions().pk, actor=s.actor)),
+    (accounts, "invite"): ("account.invite", lambda s: accounts.invite(
+        "new@example.com", actor=s.actor)),
     (accounts, "change_account"): ("account.change", lambda s: accounts.change_account(
         s.alice, {"mail_ready": False}, actor=s.actor)),
     (accounts, "close_account"): ("account.close", lambda s: accounts.close_account(
