@@ -30,8 +30,8 @@ LOOK_SECONDS = 0.1
 class Portal:
     """Its processes on one cluster; this process does what the web would do."""
 
-    def __init__(self, ground: Ground, kubeconfig: Path) -> None:
-        self.ground = ground
+    def __init__(self, ground: Ground, kubeconfig: Path, niceness: int = 0) -> None:
+        self.ground, self.niceness = ground, niceness
         self.environment = {**os.environ, "STOREYARD_KUBECONFIG": str(kubeconfig)}
         self.children: list[Child] = []
         self.owners: list[User] = []
@@ -62,6 +62,8 @@ class Portal:
 
     def run(self, command: str) -> Child:
         program = [sys.executable, str(settings.BASE_DIR / "manage.py"), command]
+        if self.niceness:
+            program = ["nice", f"-n{self.niceness}", *program]
         return Child.start(program, self.ground.folder / f"{command}.log", self.environment)
 
     def stop(self) -> None:
