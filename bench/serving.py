@@ -55,7 +55,8 @@ def web(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[
     port = free_port()
     command = [
         sys.executable, "-m", "gunicorn", "portal.wsgi", "--bind", f"127.0.0.1:{port}",
-        "--workers", str(WORKERS), "--threads", str(THREADS), "--chdir", str(settings.BASE_DIR), "--no-control-socket",
+        "--workers", str(WORKERS), "--threads", str(THREADS), "--chdir", str(settings.BASE_DIR),
+        "--no-control-socket",
     ]  # fmt: skip
     child = Child.start(command, folder / "web.log", environment or os.environ)
     try:
