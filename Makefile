@@ -19,13 +19,15 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-header --no-annotate $(if $(UPGRADE),--upgrade) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-postgres cluster cluster-down bench bench-web soak lint lock clean
+.PHONY: help demo test test-cluster test-postgres html-checker screenshots cluster cluster-down bench bench-web soak lint lock clean
 
 help:
 	@echo 'make demo           the portal on http://localhost:8000 [PORT=] [CLUSTER=simulated|local|kubeconfig]'
 	@echo 'make test           the tests that need nothing but Python [JOBS=2] [ARGS="-k name"]'
 	@echo 'make test-cluster   the tests on a real Kubernetes control plane (compiles it once)'
 	@echo 'make test-postgres  the database tests on a PostgreSQL server of their own'
+	@echo 'make html-checker   fetch the Nu HTML checker for the tests that want it [needs npm and Java]'
+	@echo 'make screenshots    renew the pictures in docs/ from the running product [needs Chromium]'
 	@echo 'make cluster        start a local control plane, print its kubeconfig'
 	@echo 'make cluster-down   stop it'
 	@echo 'make bench          measure: making stores, telling of trouble, 1,000 stores [ARGS=--contest|--health|--scale]'
@@ -51,7 +53,13 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(PYTEST) -m "not cluster and not postgres" -n $(JOBS) --dist loadfile $(ARGS)
 
-test-cluster: $(INSTALLED)
+test-html-checker: $(INSTALLED)
+	@$(PY) -m portal.tests.html_checker
+
+screenshots: $(INSTALLED)
+	@$(PY) manage.py shell --no-imports -c 'from portal.tests.screenshots import main; main()'
+
+cluster: $(INSTALLED)
 	@$(PY) -m devcluster build
 	$(PYTEST) -m cluster $(ARGS)
 

@@ -84,6 +84,8 @@ let announced = null;
 // A fragment is morphed into the page (idiomorph): what has not changed stays as it is, with its focus
 // and its place. What a person has unfolded is theirs, whatever the answer says.
 function keepUnfolded() {
+  // The pages for when nothing else may work do without it.
+  if (!window.Idiomorph) return;
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => name !== "open" || node.localName !== "details";
 }
 

@@ -6,6 +6,7 @@ One visit to a page answers all of it, because loading pages is what takes the t
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from portal.tests.pages import Visit
 from portal.tests.platforms import Person, Platform
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, Response
+    from playwright.sync_api import Browser, BrowserContext, Page, Response, Route
 
 AXE = Path(__file__).parent / "vendor" / "axe" / "axe-4.14.1.min.js"
 EVERYTHING: dict[str, Any] = {}
@@ -28,6 +29,10 @@ TOUCH = {"runOnly": ["target-size"], "rules": {"target-size": {"enabled": True}}
 RUN_AXE = """options => axe.run(document, {resultTypes: ["violations"], preload: false, ...options}).then(
     found => found.violations.map(one => ({
         rule: one.id, impact: one.impact, nodes: one.nodes.map(node => node.target.join(" "))})))
+"""
+BARE = """
+from django.template.loader import render_to_string
+print(render_to_string({!r}, {{"reference": "00000000-0000-4000-8000-000000000000"}}))
 """
 WIDTHS = (768, 360)
 # Whatever lies outside of the window and outside of everything that scrolls.
@@ -42,15 +47,16 @@ CUT_OFF = """() => {
     return seen.slice(0, 3).map((e) => `${e.tagName.toLowerCase()}.${e.className?.baseVal ?? e.className}`);
 }"""
 # As a browser that minds no "required" would: empty. The form's own way, not htmx's.
-SUBMIT_EMPTY = """() => {
+FORM = """
     const typed = "input:not([type=hidden], [type=checkbox], [type=radio], [type=submit]), textarea";
     const form = [...document.forms].find((form) => form.method === "post" &&
         [...form.querySelectorAll(typed)].some((input) => input.required && input.checkVisibility()));
-    if (!form) return false;
+"""
+HAS_FORM = f"() => {{ {FORM} return Boolean(form); }}"
+SUBMIT_EMPTY = f"""() => {{ {FORM}
     for (const input of form.querySelectorAll(typed)) if (!input.readOnly) input.value = "";
     HTMLFormElement.prototype.submit.call(form);
-    return true;
-}"""
+}}"""
 
 
 @dataclass
@@ -81,6 +87,45 @@ def look_at_all(wanted: list[Visit], platform: Platform, situation: dict[str, An
             looked.complaints += [f"{visit}: {complaint}" for complaint in complaints]
             complaints.clear()
     return looked
+
+
+def look_at_errors(platform: Platform, situation: dict[str, Any]) -> Looked:
+    """Answers to what no link leads to: they are asked for, and then shown to the browser."""
+    looked = Looked()
+    with (
+        a_browser() as browser,
+        as_person(browser, platform, situation, "alice") as (context, complaints),
+    ):
+        for name, html in errors_of(context, platform, situation).items():
+            looked.html[name] = html
+            context.route("**/shown", showing(html))
+            page = context.new_page()
+            page.goto("/shown")
+            examine(page, name, looked)
+            page.close()
+            context.unroute("**/shown")
+        looked.complaints += complaints
+        complaints.clear()
+    return looked
+
+
+def showing(html: str) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(body=html, content_type="text/html; charset=utf-8")
+
+
+def errors_of(
+    context: BrowserContext, platform: Platform, situation: dict[str, Any]
+) -> dict[str, str]:
+    found = {
+        f"{status}": platform.shell(BARE.format(f"{status}.html")) for status in (400, 500, 503)
+    }
+    refresh = f"/stores/{situation['stores']['healthy']}/refresh/"
+    token = context.request.get("/stores/new/").headers["set-cookie"]
+    token = re.search(r"csrftoken=(\w+)", token)[1]
+    for name, headers in {"no token": {}, "too often": {"X-CSRFToken": token}}.items():
+        answer = context.request.post(refresh, headers=headers)
+        found[f"{answer.status}, {name}"] = answer.text()
+    return found
 
 
 def as_person(browser: Browser, platform: Platform, situation: dict[str, Any], who: str) -> Any:
@@ -123,8 +168,9 @@ def submit_empty(page: Page, what: str, looked: Looked) -> None:
     page.on(
         "response", lambda one: answers.append(one) if one.request.is_navigation_request() else None
     )
-    if page.evaluate(SUBMIT_EMPTY):
-        page.wait_for_event("load")
+    if page.evaluate(HAS_FORM):
+        with page.expect_navigation():
+            page.evaluate(SUBMIT_EMPTY)
         looked.html[what] = answers[-1].text()
         examine(page, what, looked)
 

@@ -41,6 +41,10 @@ for line in sys.stdin:
         failed = traceback.format_exc()
     print(json.dumps([said.getvalue(), failed]), flush=True)
 """
+HOW_MANY = """
+from stores.models import User
+print(User.objects.filter(username__startswith={name!r}).count())
+"""
 NEW_PERSON = """
 from portal.tests import situations
 print(situations.session_of(situations.person({name!r}, **{fields!r})))
@@ -89,10 +93,10 @@ class Platform:
     shell: Console
 
     def person(self, name: str, **fields: Any) -> Person:
-        """A new one, just logged in; their name gets a number, as tests share the platform."""
-        number = self.shell("from stores.models import User; print(User.objects.count())")
-        code = NEW_PERSON.format(name=name + number, fields={"max_stores": 5} | fields)
-        return Person(name + number, self.shell(code))
+        """A new one, just logged in. Tests share the platform: a second alice is called alice1."""
+        known = self.shell(HOW_MANY.format(name=name)).removeprefix("0")
+        code = NEW_PERSON.format(name=name + known, fields={"max_stores": 5} | fields)
+        return Person(name + known, self.shell(code))
 
     def letters(self, address: str) -> list[str]:
         """What was written to ``address``, the newest last."""

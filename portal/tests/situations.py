@@ -5,8 +5,10 @@ Runs in the platform's console: ``make()`` returns what pages.py needs to know o
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from allauth.account.forms import default_token_generator
@@ -21,6 +23,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
+from portal.invitations import path_of
 from portal.tests.conftest import FAILURE, brought_to
 from provisioning.diagnosis import Diagnosis
 from stores import services
@@ -31,6 +34,8 @@ from stores.messages import Message
 from stores.models import Consent, Handover, Heartbeat, Operation, Share, Store, User
 from stores.tests.people import PASSWORD
 
+# passkey.json is one that Chromium's virtual authenticator made.
+HERE = Path(__file__).parent
 YEAR = 365 * 86400
 # Who is there; the word behind each name is what they are here for.
 PEOPLE: dict[str, dict[str, Any]] = {
@@ -123,6 +128,8 @@ def examples(alice: User) -> dict[str, dict[str, list[str]]]:
         "key": [default_token_generator.make_token(alice)],
     }
     return {
+        "account-invitation": {"token": [path_of("new@example.com").split("/")[-2]]},
+        "account-session-end": {"number": ["1"]},
         "account_confirm_email": {"key": [EmailConfirmationHMAC(other).key, "no-such-key"]},
         "account_reset_password_from_key": reset,
         "mfa_remove_webauthn": {"pk": [key]},
@@ -135,7 +142,9 @@ def two_factors(user: User) -> str:
     TOTP.activate(user, generate_totp_secret())
     RecoveryCodes.activate(user)
     key = Authenticator.objects.create(
-        user=user, type=Authenticator.Type.WEBAUTHN, data={"name": "Anna’s phone", "credential": {}}
+        user=user,
+        type=Authenticator.Type.WEBAUTHN,
+        data=json.loads((HERE / "passkey.json").read_text()),
     )
     return str(key.pk)
 

@@ -10,9 +10,8 @@ import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.urls import reverse
 
-from portal.tests.browser_kit import at_browser, fill_login
+from portal.tests.browser_kit import at_browser, fill_login, say_again_who_it_is
 from portal.tests.platforms import Person
-from stores.tests.people import PASSWORD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -41,12 +40,6 @@ def turn_on_the_app(page: Page) -> str:
     page.get_by_role("button", name="Set up").click()
     page.wait_for_url(lambda url: "activate" not in url)
     return secret
-
-
-def say_again_who_it_is(page: Page) -> None:
-    page.get_by_role("heading", name="Is it you?").wait_for()
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Go on").click()
 
 
 def log_in_again(page: Page, person: Person) -> None:

@@ -4,9 +4,35 @@ from __future__ import annotations
 
 import pytest
 
-from portal.tests.browser_kit import at_browser, create, delete, fill_login, wait_for_status
+from portal.tests.browser_kit import (
+    at_browser,
+    create,
+    delete,
+    fill_login,
+    reveal,
+    sign_up,
+    wait_for_status,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def test_the_whole_way_from_sign_up_to_the_receipt(platform, chromium):
+    with at_browser(chromium, platform) as page:
+        sign_up(page, platform, "nina@example.com")
+        create(page, "Nina’s Noodles", "ninas-noodles")
+        wait_for_status(page, "Ready")
+        store = page.url
+        password = reveal(page)
+        assert len(password) >= 20
+        page.get_by_role("link", name="Back to the store").click()
+        page.get_by_text("asked to see the initial password").first.wait_for()
+        assert password not in page.content()
+
+        delete(page, "ninas-noodles")
+        wait_for_status(page, "Deleted")
+        page.get_by_role("heading", name="Receipt of the deletion").wait_for()
+        assert page.url == store and password not in page.content()
 
 
 def test_a_store_comes_and_goes_without_touching_the_page(platform, chromium):

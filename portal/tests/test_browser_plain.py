@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from portal.tests.browser_kit import at_browser, create, delete, log_in, reload_until, status
+from portal.tests.browser_kit import (
+    at_browser,
+    create,
+    delete,
+    reload_until,
+    reveal,
+    sign_up,
+    status,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-def test_a_store_comes_and_goes_without_javascript(platform, chromium):
-    dora = platform.person("dora")
+def test_the_whole_way_from_sign_up_to_the_receipt_without_javascript(platform, chromium):
     with at_browser(chromium, platform, java_script_enabled=False) as page:
-        log_in(page, dora.name)
+        sign_up(page, platform, "otto@example.com")
         create(page, "Dora’s Books", "doras-books")
         if status(page) != "Ready":
             assert page.get_by_role("link", name="look again").count() == 1
@@ -20,6 +27,8 @@ def test_a_store_comes_and_goes_without_javascript(platform, chromium):
         page.get_by_role("button", name="Refresh").click()
         page.get_by_text("The store is being looked at again.").wait_for()
         reload_until(page, "Ready")
+        assert len(reveal(page)) >= 20
+        page.get_by_role("link", name="Back to the store").click()
         delete(page, "wrong")
         page.get_by_text("That is not this store's name").wait_for()
         page.get_by_label("To confirm").fill("doras-books")
@@ -27,6 +36,7 @@ def test_a_store_comes_and_goes_without_javascript(platform, chromium):
         page.get_by_role("button", name="Delete this store").click()
         page.get_by_text("The store is being deleted.").wait_for()
         reload_until(page, "Deleted")
+        assert page.get_by_role("heading", name="Receipt of the deletion").count() == 1
         page.get_by_role("button", name="Log out").click()
         page.get_by_role("heading", name="Welcome back").wait_for()
 
