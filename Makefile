@@ -19,7 +19,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-header --no-annotate $(if $(UPGRADE),--upgrade) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-postgres html-checker screenshots cluster cluster-down bench bench-web soak lint lock clean
+.PHONY: help demo test test-cluster test-postgres html-checker screenshots cluster cluster-down bench bench-web soak lint messages lock clean
 
 help:
 	@echo 'make demo           the portal on http://localhost:8000 [PORT=] [CLUSTER=simulated|local|kubeconfig]'
@@ -34,6 +34,7 @@ help:
 	@echo 'make bench-web      measure the pages: 10,000 stores, live changes, a crowd [ARGS="--pages sqlite"|--live|--crowd]'
 	@echo 'make soak           random use and random harm for some minutes [SEED=n] [MINUTES=10] [POSTGRES=1]'
 	@echo 'make lint           style, types, import contracts, templates, migrations'
+	@echo 'make messages       put new texts into the German catalogue, and compile it'
 	@echo 'make lock           renew the requirement files [UPGRADE=1 for newer versions]'
 	@echo 'make clean          remove .venv, caches and the data of the demo'
 
@@ -93,6 +94,11 @@ lint: $(INSTALLED)
 	find templates -name '*.html' -exec $(VENV)/bin/djade --check --target-version 5.2 {} +
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) manage.py check
+
+# Needs Debian's gettext. New texts come empty, changed ones marked as fuzzy: translate them, and again.
+messages: $(INSTALLED)
+	$(PY) manage.py makemessages -l de --no-location --no-obsolete --no-wrap -i $(VENV)
+	$(PY) manage.py compilemessages -v0 -i $(VENV)
 
 lock: $(INSTALLED)
 	@test -x "$(UV)" || $(PY) -m pip install --quiet --disable-pip-version-check uv

@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
+from django.utils import translation
 
 from provisioning.cluster import get_cluster
 from stores.actor import Actor
@@ -18,6 +19,8 @@ pytest_plugins = [
 @pytest.fixture(autouse=True)
 def fast_and_separate(settings, tmp_path) -> None:
     """Cheap password hashes, and a simulated cluster for each test, whatever is set outside."""
+    # A page in another language leaves it behind.
+    translation.activate("en")
     # A test that empties the database gives content types other numbers.
     ContentType.objects.clear_cache()
     # A page shows what the test has just changed.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from provisioning.steps import CLOSE, PROVISION, TEAR_DOWN
 from stores.lifecycle import Status
@@ -31,6 +32,20 @@ PURPOSES = {
     "delete_namespace": _("The store's place is cleared, with everything in it."),
     "wait_until_gone": _("The disks are released; nothing is left behind."),
 }
+# What a step is called: its function's name in words (OperationStep.title), here to be translated.
+STEP_TITLES = (
+    gettext_noop("Create namespace"),
+    gettext_noop("Apply guardrails"),
+    gettext_noop("Create secrets"),
+    gettext_noop("Install release"),
+    gettext_noop("Wait until running"),
+    gettext_noop("Check storefront"),
+    gettext_noop("Close storefront"),
+    gettext_noop("Take inventory"),
+    gettext_noop("Uninstall release"),
+    gettext_noop("Delete namespace"),
+    gettext_noop("Wait until gone"),
+)
 # Outcome -> word, icon, tone (a class of storeyard.css).
 LOOKS = {
     "": (_("To come"), "circle", "none"),
