@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -9,7 +10,9 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
+from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -66,7 +69,7 @@ def reauthenticated(view: View) -> View:
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if did_recently_reauthenticate(request):
+        if proved_lately(request):
             return view(request, *args, **kwargs)
         page = way_back(request, kwargs.get("store_id"))
         if request.htmx:
@@ -74,6 +77,21 @@ def reauthenticated(view: View) -> View:
         return redirect(proof_of_identity(request, page))
 
     return wrapper
+
+
+def proved_lately(request: HttpRequest) -> bool:
+    """Whether they have shown within REAUTHENTICATION_SECONDS who they are, where they can at all.
+
+    Logging in is that, too: allauth alone would ask for the password twice within a minute.
+    """
+    return logged_in_lately(request) or did_recently_reauthenticate(request)
+
+
+def logged_in_lately(request: HttpRequest) -> bool:
+    """Logged in, or shown anew who they are, within the last minutes."""
+    records = get_authentication_records(request, request.user)
+    limit = settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+    return bool(records) and time.time() - records[-1]["at"] < limit
 
 
 def proof_of_identity(request: HttpRequest, page: str) -> str:

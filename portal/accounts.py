@@ -27,7 +27,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from portal import account_audit, errors, invitations
-from portal.access import actor_of
+from portal.access import actor_of, logged_in_lately
 from portal.staff import FACTORS
 from stores import accounts
 from stores.models import User
@@ -91,6 +91,11 @@ class AccountAdapter(DefaultAccountAdapter):
             account_audit.record(request, "reauthentication_failed", request.user)
         else:
             account_audit.failed(request, whose(login_of(credentials)))
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """Not by allauth's own pages either, right after the login."""
+        required: bool = super().is_reauthentication_required(app=app, **kwargs)
+        return required and not logged_in_lately(self.request)
 
     # --- Signing up ----------------------------------------------------------------------
 

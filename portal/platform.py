@@ -130,6 +130,8 @@ def line(known: Facts) -> Part:
     sentence = more % {
         "said": said, "in_line": work.in_line, "starting": work.starting, "most": most,
     }  # fmt: skip
+    if not work.under_way:
+        sentence = _("No store is being worked on.")
     if not work.rings:
         return Part(name, "list-ol", _("Empty"), "ok", sentence)
     word = ngettext("%(count)s task", "%(count)s tasks", work.rings) % {"count": work.rings}

@@ -18,8 +18,8 @@ from stores.lifecycle import Status
 from stores.models import Operation, Store
 
 MOVES: dict[str, Any] = {
-    "owner": _("Your move"),
-    "support": _("Support's move"),
+    "owner": _("You can put it right"),
+    "support": _("Support can put it right"),
     "platform": _("The platform's team is on it"),
     "nobody": _("Nothing to do: wait"),
 }

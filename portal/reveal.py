@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from allauth.account.adapter import get_adapter
-from allauth.account.authentication import get_authentication_records
 from django import forms
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -27,7 +25,13 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from portal.access import actor_of, proof_of_identity, signed_in, store_for
+from portal.access import (
+    actor_of,
+    logged_in_lately,
+    proof_of_identity,
+    signed_in,
+    store_for,
+)
 from portal.inquiries import answered
 from portal.templatetags.storeyard import length_in_words
 from stores import inquiries, limits, sealing
@@ -80,7 +84,7 @@ class RevealForm(forms.Form):
 @sensitive_variables()
 def store_reveal(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = store_for(request, store_id, Right.REVEAL)
-    if not request.user.has_usable_password() and not recently_authenticated(request):
+    if not request.user.has_usable_password() and not logged_in_lately(request):
         return ask_who_it_is(request, store)
     if request.method != "POST":
         return page(request, store)
@@ -97,13 +101,6 @@ def store_reveal(request: HttpRequest, store_id: UUID) -> HttpResponse:
 
 
 # --- Who it is ---------------------------------------------------------------------------
-
-
-def recently_authenticated(request: HttpRequest) -> bool:
-    """Signed in, or shown anew who they are, within the last minutes."""
-    records = get_authentication_records(request, request.user)
-    limit = settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
-    return bool(records) and time.time() - records[-1]["at"] < limit
 
 
 def ask_who_it_is(request: HttpRequest, store: Store) -> HttpResponse:

@@ -7,7 +7,6 @@ from functools import partial, wraps
 from typing import Any
 from uuid import UUID
 
-from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
 from allauth.account.models import EmailAddress
 from django.contrib import messages
 from django.db.models.functions import Lower
@@ -17,7 +16,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from portal.access import View, actor_of, proof_of_identity, signed_in, store_for
+from portal.access import (
+    View,
+    actor_of,
+    proof_of_identity,
+    proved_lately,
+    signed_in,
+    store_for,
+)
 from portal.team_forms import AskForm, ConsentForm, HandoverForm, RoleForm, ShareForm, TeamForm
 from stores import consent, teams
 from stores.errors import NotAllowed, Refused, TooMany
@@ -34,7 +40,7 @@ def proved(view: View) -> View:
 
     @wraps(view)
     def wrapper(request: HttpRequest, store_id: UUID, **kwargs: Any) -> HttpResponse:
-        if request.method != "POST" or did_recently_reauthenticate(request):
+        if request.method != "POST" or proved_lately(request):
             return view(request, store_id, **kwargs)
         return redirect(proof(request, store_id))
 
@@ -80,7 +86,7 @@ def circle(request: HttpRequest, store: Store) -> dict[str, Any]:
         "owns": owns,
         "shares": shares if owns else [],
         "own_share": next((share for share in shares if share.user_id == request.user.pk), None),
-        "proof": "" if did_recently_reauthenticate(request) else proof(request, store.pk),
+        "proof": "" if proved_lately(request) else proof(request, store.pk),
         "handover": Handover.objects.filter(store=store).first() if owns else None,
         "question": store.consents.open_questions().select_related("asked_by").first(),
         "share_form": ShareForm(),

@@ -125,7 +125,7 @@ def storage_class(facts: dict[str, Any]) -> Line:
     if not wanted and not any(one["default"] for one in classes):
         said = _("The cluster has no default storage class. Support has to name one.")
         return Line(BLOCKER, "storage", said)
-    return Line(OK, "storage", _("The cluster makes disks."))
+    return Line(OK, "storage", _("Disks for shops can be made."))
 
 
 def ingress_class(facts: dict[str, Any]) -> Iterator[Line]:

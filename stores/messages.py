@@ -63,7 +63,8 @@ SENTENCES: dict[str, Any] = {
         "Retry; if it happens again, ask support."
     ),
     "unschedulable": _(
-        "The cluster has no room for %(name)s: %(reason)s. Retry later, or ask support for room."
+        "The cluster has no room for %(name)s: %(reason)s. It goes on by itself as soon as there is room; "
+        "support can make some."
     ),
     "volume-refused": _(
         "The disk %(name)s cannot be made: %(reason)s. Ask support to check the storage class, "

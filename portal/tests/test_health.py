@@ -70,7 +70,7 @@ def test_a_healthy_store_says_so_and_when_it_was_seen(at_alice, observed):
 def test_a_degraded_store_says_why_and_since_when(at_alice, observed):
     store = observed("degraded", WHY)
     page = page_of(at_alice, store)
-    assert "The shop is degraded since" in page and escape(str(WHY)) in page
+    assert "The shop has been degraded since" in page and escape(str(WHY)) in page
     assert f"{store.health_since:%Y-%m-%d %H:%M:%S} UTC" in page and "<b>db" not in page
     assert 'data-announce="Anna’s Ceramics: Ready, degraded"' in page
     assert "Degraded</span>" in read(at_alice, LIST)

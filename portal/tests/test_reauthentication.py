@@ -35,6 +35,16 @@ def asked(client: Client, user: User, **headers: str) -> HttpResponse:
     return page(request)
 
 
+def test_a_login_is_a_proof_for_a_while(client, alice, monkeypatch, settings):
+    client.post(reverse("account_login"), {"login": alice.username, "password": PASSWORD})
+    assert asked(client, alice).content.decode() == SECRET
+    assert client.get(reverse("mfa_activate_totp")).status_code == 200
+    later = time.time() + settings.ACCOUNT_REAUTHENTICATION_TIMEOUT + 1
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert asked(client, alice).status_code == 302
+    assert client.get(reverse("mfa_activate_totp")).status_code == 302
+
+
 def test_being_logged_in_is_not_enough(at_alice, alice):
     answer = asked(at_alice, alice)
     assert answer.url == reverse("account_reauthenticate") + "?next=%2Fsecret%2F%3Ftab%3D2"
