@@ -45,6 +45,7 @@ def test_a_store_comes_and_goes_without_touching_the_page(platform, chromium):
         assert page.locator("#announcer").inner_text() == "Anna’s Ceramics: Ready"
         # The storefront is shown as skipped, with the reason; never as passed.
         assert page.locator(".timeline li").count() == 6
+        page.get_by_text("6 steps, and how long each took").click()
         assert "does not route traffic" in page.locator(".timeline li").last.inner_text()
 
         delete(page, "annas-ceramics")
