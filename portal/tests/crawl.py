@@ -109,6 +109,34 @@ def look_at_errors(platform: Platform, situation: dict[str, Any]) -> Looked:
     return looked
 
 
+def look_at_acts(platform: Platform, situation: dict[str, Any]) -> Looked:
+    """What the admin asks before it does something: behind buttons, which no address leads to."""
+    looked = Looked()
+    with (
+        a_browser() as browser,
+        as_person(browser, platform, situation, "ruth") as (context, complaints),
+    ):
+        for model in ("store", "user"):
+            path = f"/admin/stores/{model}/{situation['rows'][f'stores_{model}']}/change/"
+            look_behind_buttons(context.new_page(), path, looked)
+        looked.complaints += complaints
+        complaints.clear()
+    return looked
+
+
+def look_behind_buttons(page: Page, path: str, looked: Looked) -> None:
+    page.goto(path)
+    for name in page.locator(".sy-acts button").all_inner_texts():
+        page.goto(path)
+        with page.expect_response(lambda answer: answer.request.method == "POST") as answer:
+            page.locator(".sy-acts").get_by_role("button", name=name, exact=True).click()
+        page.get_by_label("Reason").wait_for()
+        looked.html[name] = answer.value.text()
+        examine(page, name, looked)
+        submit_empty(page, f"{name}, refused", looked)
+    page.close()
+
+
 def showing(html: str) -> Callable[[Route], None]:
     return lambda route: route.fulfill(body=html, content_type="text/html; charset=utf-8")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from portal.tests import html_checker, pages
-from portal.tests.crawl import Looked, look_at_all, look_at_errors
+from portal.tests.crawl import Looked, look_at_acts, look_at_all, look_at_errors
 from portal.tests.platforms import Platform, running
 
 ADMIN = "/admin/"
@@ -37,10 +37,12 @@ def situation(still: Platform) -> dict[str, Any]:
     return dict(json.loads(made.splitlines()[-1]))
 
 
-@pytest.fixture(scope="module", params=["portal", "errors"])
+@pytest.fixture(scope="module", params=["portal", "errors", "admin", "acts"])
 def looked(still: Platform, situation: dict[str, Any], request: Any) -> Looked:
     if request.param == "errors":
         return look_at_errors(still, situation)
+    if request.param == "acts":
+        return look_at_acts(still, situation)
     wanted = [
         visit
         for visit in pages.visits(situation)

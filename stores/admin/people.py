@@ -27,6 +27,7 @@ from stores import accounts, services
 from stores.actor import Actor
 from stores.admin.acting import Unlogged, staff
 from stores.admin.asking import Verb
+from stores.admin.passwords import PasswordForm, PasswordHash
 from stores.audit import AuditEvent
 from stores.errors import Refused
 from stores.models import User
@@ -42,6 +43,11 @@ class UserForm(UserChangeForm):  # type: ignore[type-arg]
         help_text=gettext_lazy("Kept in the audit trail. Name nobody in it."),
     )
     before: dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "password" in self.fields:
+            self.fields["password"].widget = PasswordHash()
 
     def remember(self, user: User) -> None:
         """What the database holds, now that nobody else can change it."""
@@ -162,6 +168,10 @@ class UserAdmin(Unlogged, DjangoUserAdmin):  # type: ignore[type-arg]
     """Superusers change everybody; support changes owners, but neither colleagues nor rights."""
 
     form = UserForm
+    change_password_form = PasswordForm
+    # The browser's own lists: the script that Django would make two lists of each with gives names to
+    # what no screen reader reads them of.
+    filter_horizontal = ()
     list_display = (
         "username", "email", "quota", "is_active", "is_staff", "second_factor", "last_login",
     )  # fmt: skip

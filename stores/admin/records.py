@@ -33,6 +33,7 @@ def pretty(value: Any) -> SafeString | str:
 
 class StepInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = OperationStep
+    template = "admin/stores/rows.html"
     fields = ("title", "outcome", "tries", "started_at", "ended_at", "sentence")
     readonly_fields = fields
     ordering = ("position",)
@@ -41,6 +42,7 @@ class StepInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
 class OperationInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = Operation
+    template = "admin/stores/rows.html"
     fields = ("kind", "actor", "requested_at", "finished_at", "outcome", "sentence")
     readonly_fields = fields
     show_change_link = True
