@@ -111,12 +111,6 @@ ADMIN_MODELS = {
     "stores_snapshot": "changelist change history",
     "stores_user": "changelist add change history",
     "stores_pause": "",
-    "account_emailaddress": "",
-    "mfa_authenticator": "",
-    "socialaccount_socialapp": "",
-    "socialaccount_socialtoken": "",
-    "socialaccount_socialaccount": "",
-    "usersessions_usersession": "",
 }
 ADMIN_PAGES = {
     "index": True,
