@@ -85,10 +85,13 @@ class Lease:
         for name, value in changes.items():
             setattr(self.store, name, value)
 
-    def release(self, *, orderly: bool, ring: bool = False, **changes: Any) -> None:
+    def release(
+        self, *, orderly: bool, ring: bool = False, ring_in: float = 0.0, **changes: Any
+    ) -> None:
         """Give it back, and deliver the rings that came meanwhile.
 
         An ``orderly`` end gives its attempt back too: what stays counted are deaths and failures.
+        ``ring``: have another pass begin, in so many seconds.
         """
         if orderly:
             # Whoever asked for something new has set the count to 0 meanwhile.
@@ -96,7 +99,7 @@ class Lease:
         if not self.row.update(lease_owner="", lease_until=None, **changes):
             return  # somebody else's by now, and theirs to ring
         if ring:
-            queue.ring(self.store.pk)
+            queue.ring(self.store.pk, ring_in)
         elif Store.objects.filter(pk=self.store.pk, rings__gte=1).exists():
             queue.ring_again(self.store.pk)
 

@@ -24,6 +24,8 @@ WAIT_SECONDS = 10
 # No event of a store tells that its storefront answers, or that a disk is gone.
 UNWATCHED = {"storefront-silent", "volume-remaining"}
 UNWATCHED_SECONDS = 2
+# What is mostly over at the second try must not cost a pass every few hundredths of a second if not.
+MOMENT_SECONDS, LONGEST_MOMENT_SECONDS = 0.03, 0.25
 # A cluster that does not answer is asked again after this, then ever more rarely.
 OUTAGE_SECONDS, LONGEST_OUTAGE_SECONDS = 5.0, 60.0
 # A store that was due so long ago was waiting for a worker, not for the cluster.
@@ -43,6 +45,11 @@ def next_look(message: Message, end: Any) -> Any:
     not to come one wait later."""
     seconds = UNWATCHED_SECONDS if message.codes & UNWATCHED else WAIT_SECONDS
     return Least(after(seconds), Coalesce(end, after(seconds)))
+
+
+def moment(tries: int) -> float:
+    """Seconds until something that is over in a moment is asked for again."""
+    return min(tries * MOMENT_SECONDS, LONGEST_MOMENT_SECONDS)
 
 
 def backoff(since: datetime | None) -> float:

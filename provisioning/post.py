@@ -157,6 +157,7 @@ def values(letter: Letter) -> dict[str, Any]:
     return {
         "store": letter.store,
         "person": letter.user,
+        "email": letter.email,
         "portal": settings.PORTAL_URL,
         "address": settings.PORTAL_URL + page,
         **given,

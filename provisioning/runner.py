@@ -38,7 +38,7 @@ from stores.messages import Message
 from stores.models import Operation, OperationStep, Pause, Store
 
 log = logging.getLogger(__name__)
-# Over in a moment and rung by nobody: ask again at once, some times.
+# Over in a moment and rung by nobody: ask again soon, some times.
 MOMENTARY = ("quota-pending", "access-pending")
 MOMENTARY_TRIES = 40
 ENOUGH_BELLS = 100
@@ -318,7 +318,8 @@ class Pass:
         """Return; the watcher, the clock or a person rings again."""
         self.say(found.cause if found and found.kind != "unknown" else message)
         due_at = patience.next_look(message, Coalesce(F("deadline_at"), F("closes_at")))
-        self.lease.release(orderly=True, due_at=due_at, ring=self.momentary)
+        seconds = patience.moment(self.timeline.tries(self.step))
+        self.lease.release(orderly=True, due_at=due_at, ring=self.momentary, ring_in=seconds)
 
     def wait_for_cluster(self, error: Exception) -> None:
         """No fault of the store's: its deadline stands still until the cluster answers."""

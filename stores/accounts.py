@@ -22,6 +22,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from stores import letters
 from stores.actor import Actor
 from stores.audit import AuditEvent, AuditOrigin
 from stores.errors import Refused
@@ -106,7 +107,7 @@ def invite(email: str, *, actor: Actor) -> None:
         said = _("“%(email)s” is no e-mail address.") % {"email": email}
         raise Refused(said, field="email") from None
     with transaction.atomic():
-        Letter.objects.create(code="invitation", email=email, params={"email": email})
+        letters.write("invitation", email)
         AuditEvent.record("account.invite", actor=actor)
 
 

@@ -12,12 +12,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from stores import services
+from stores import letters, services
 from stores.actor import Actor
 from stores.audit import AuditEvent
 from stores.errors import NotAllowed, Refused
 from stores.lifecycle import Status
-from stores.models import Consent, Letter, Store, User
+from stores.models import Consent, Store, User
 from stores.permissions import Right, Standing
 from stores.teams import held, locked, person_of, tell
 
@@ -40,9 +40,7 @@ def ask_consent(store: Store, reason: str, *, actor: Actor) -> Consent:
             store=store, asked_by=member, asked_at=Now(), reason=reason
         )
         tell("store.ask_consent", store, actor, reason=reason)
-        Letter.objects.create(
-            code="consent-asked", user=store.owner, store=store, params={"reason": reason}
-        )
+        letters.write("consent-asked", store.owner, store=store, reason=reason)
     return consent
 
 

@@ -28,7 +28,7 @@ KEPT = timedelta(days=7)
 # --- Rings -------------------------------------------------------------------------------
 
 
-def ring(store_id: UUID) -> None:
+def ring(store_id: UUID, seconds: float = 0.0) -> None:
     """Ask for a pass over the store. Counted on the row until a pass begins, so that one that is
     under way sees it too, and that many rings are answered by one pass.
 
@@ -39,12 +39,12 @@ def ring(store_id: UUID) -> None:
 
     with transaction.atomic():
         Store.objects.filter(pk=store_id).update(rings=F("rings") + 1)
-        ring_again(store_id)
+        ring_again(store_id, seconds)
 
 
-def ring_again(store_id: UUID) -> None:
-    """Deliver a ring that is counted already."""
-    async_task(CONVERGE, str(store_id))
+def ring_again(store_id: UUID, seconds: float = 0.0) -> None:
+    """Deliver a ring that is counted already, to be heard in so many seconds."""
+    async_task(CONVERGE, str(store_id), q_options={"broker": Doorbell(delay=seconds)})
 
 
 def ring_unanswered() -> None:
@@ -101,10 +101,21 @@ def prune() -> None:
 
 
 class Doorbell(ORM):  # type: ignore[misc]
-    """The queue's table by the database's clock, oldest first; what is for us alone, before all."""
+    """The queue's table by the database's clock, oldest first; what is for us alone, before all.
+
+    ``delay``: seconds until somebody may take what is put in.
+    """
+
+    # Of one that another process got, too: a broker is sent without what is not the base class's.
+    delay = timedelta(0)
+
+    def __init__(self, list_key: str | None = None, delay: float = 0.0) -> None:
+        super().__init__(list_key)
+        self.delay = timedelta(seconds=delay)
 
     def enqueue(self, task: str) -> int:
-        row = self.get_connection().create(key=self.list_key, payload=task, lock=Now())
+        due = Now() + self.delay
+        row = self.get_connection().create(key=self.list_key, payload=task, lock=due)
         return int(row.pk)
 
     def dequeue(self) -> list[tuple[int, str]] | None:

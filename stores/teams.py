@@ -22,12 +22,12 @@ from django.db.models import CharField, F, Q, QuerySet, Value
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from stores import limits, queue, services
+from stores import letters, limits, queue, services
 from stores.actor import Actor
 from stores.audit import AuditEvent
 from stores.errors import NotAllowed, Refused
 from stores.lifecycle import Status
-from stores.models import Handover, Letter, Share, Store, User
+from stores.models import Handover, Share, Store, User
 from stores.permissions import Right, may, refusal
 from stores.sharing import INVITATION_LASTS
 
@@ -55,8 +55,7 @@ def share_store(store: Store, email: str, role: str, *, actor: Actor) -> Share:
         share.save()
         Share.objects.filter(pk=share.pk).update(invited_at=Now())
         tell("store.share", store, actor, share=str(share.pk), role=role)
-        params = {"role": role, "email": email}
-        Letter.objects.create(code="share-invitation", email=email, store=store, params=params)
+        letters.write("share-invitation", email, store=store, role=role)
     return share
 
 
@@ -151,8 +150,7 @@ def offer_handover(store: Store, email: str, *, actor: Actor) -> Handover:
         Handover.objects.filter(store=store).delete()
         handover = Handover.objects.create(store=store, email=email)
         tell("store.offer_handover", store, actor, handover=str(handover.pk))
-        params = {"email": email}
-        Letter.objects.create(code="handover-offer", email=email, store=store, params=params)
+        letters.write("handover-offer", email, store=store)
     return handover
 
 
@@ -179,7 +177,7 @@ def accept_handover(handover: Handover, addresses: Collection[str], *, actor: Ac
         handover.delete()
         details = {"from": before.pseudonym, "to": person.pseudonym}
         tell("store.accept_handover", store, actor, **details)
-        Letter.objects.create(code="handover-accepted", user=before, store=store)
+        letters.write("handover-accepted", before, store=store)
         # What the cluster keeps of the owner is put right by a pass.
         queue.ring(store.pk)
     store.refresh_from_db()

@@ -291,7 +291,7 @@ def test_an_operator_invites_and_the_history_names_nobody(db, settings):
     call_command("invite_user", "New@example.com", stdout=io.StringIO())
     letter = Letter.objects.get()
     assert (letter.code, letter.email) == ("invitation", "new@example.com")
-    assert letter.params == {"email": "new@example.com"}, "nothing that lets anybody in"
+    assert letter.params == {"language": "en"}, "nothing that lets anybody in"
     event = AuditEvent.objects.get()
     assert event.action == "account.invite" and "new@" not in str(event.details)
 
