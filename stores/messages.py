@@ -6,8 +6,9 @@ Keeping the code means that the words can be bettered, or translated, for events
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.utils.translation import gettext_lazy, gettext_noop
 from django.utils.translation import gettext_lazy as _
+
+from stores.words import in_words
 
 SENTENCES: dict[str, Any] = {
     # Waiting
@@ -308,33 +309,6 @@ SENTENCES: dict[str, Any] = {
 }
 
 
-# Parameters that are words of ours, not names from the cluster: kept in English, said in the reader's
-# language.
-WORDS: dict[str, Any] = {
-    text: gettext_lazy(text)
-    for text in (
-        gettext_noop("processor time"),
-        gettext_noop("memory"),
-        gettext_noop("disk space"),
-        gettext_noop("temporary disk space"),
-        gettext_noop("running parts"),
-        gettext_noop("disks"),
-        gettext_noop("stored records"),
-        gettext_noop("room"),
-        gettext_noop("The shop"),
-        gettext_noop("The database"),
-        gettext_noop("a part of the shop"),
-        gettext_noop("a part of the store"),
-        gettext_noop("of the shop"),
-        gettext_noop("of the cluster"),
-        gettext_noop("of unknown name"),
-        gettext_noop("something"),
-        gettext_noop("it says nothing"),
-        gettext_noop("it is being emptied"),
-        gettext_noop("its contents are being deleted"),
-    )
-}
-
 # Causes that stop all stores alike: letting others start meanwhile would help nobody.
 STOP_EVERYBODY = (
     "cluster-unavailable", "cluster-busy", "controllers-silent", "scheduler-silent", "paused",
@@ -385,10 +359,6 @@ class Message:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Message":
         return cls(value["code"], value.get("params", {}))
-
-
-def in_words(value: Any) -> Any:
-    return WORDS.get(value, value) if isinstance(value, str) else value
 
 
 def is_message(value: Any) -> bool:

@@ -16,7 +16,8 @@ from django.utils import translation
 from devcluster.testing import needs
 from portal.timeline import STEP_TITLES
 from provisioning.steps import CLOSE, PROVISION, TEAR_DOWN
-from stores.messages import SENTENCES, WORDS, Message
+from stores.messages import SENTENCES, Message
+from stores.words import WORDS
 from stores.models import OperationStep
 
 SOURCES = ("portal", "stores", "provisioning", "templates", "locale")

@@ -96,7 +96,7 @@ def test_only_the_doorbell_queues_anything():
                 calls.setdefault(relative(path), []).append(ast.unparse(node))
     assert calls == {
         "stores/queue.py": [
-            "async_task(CONVERGE, str(store_id))",
+            "async_task(CONVERGE, str(store_id), q_options={'broker': Doorbell(delay=seconds)})",
             "async_task(ANSWER, str(inquiry_id))",
             "async_task(SEND_LETTERS)",
             "async_task(HEARTBEAT, q_options={'cluster': group})",
@@ -166,6 +166,18 @@ def test_the_oldest_ring_is_delivered_first(store, settings):
     broker = get_broker()
     assert [*delivered(broker), *delivered(broker), *delivered(broker)] == rows
     assert delivered(broker) == [], "each once"
+
+
+def test_a_ring_for_later_is_counted_now_and_heard_then(store, settings):
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, "poll": 0}
+    rings = store.rings
+    OrmQ.objects.all().delete()
+    queue.ring(store.pk, seconds=3600)
+    store.refresh_from_db()
+    assert store.rings == rings + 1
+    assert delivered(get_broker()) == []
+    OrmQ.objects.update(lock=F("lock") - timedelta(seconds=3600))
+    assert len(delivered(get_broker())) == 1
 
 
 def test_a_heartbeat_is_heard_by_its_own_group_only_and_before_everything_else(store, settings):

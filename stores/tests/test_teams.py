@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
+from django.utils import translation
 
 from stores import teams
 from stores.actor import Actor
@@ -85,6 +86,12 @@ def test_an_invitation_is_a_row_a_letter_and_an_event_without_the_address(store,
     )
     assert actions(store) == ["store.share"]
     assert Store.objects.find(store.pk, as_dora.user) is None
+
+
+def test_an_invitation_is_in_the_language_of_whoever_invites(store, as_alice):
+    with translation.override("de"):
+        share_store(store, "somebody@example.com", "viewer", actor=as_alice)
+    assert Letter.objects.get().params["language"] == "de"
 
 
 def test_the_answer_is_the_same_whether_an_account_exists_or_not(store, as_alice, dora):
