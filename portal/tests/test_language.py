@@ -17,8 +17,8 @@ from devcluster.testing import needs
 from portal.timeline import STEP_TITLES
 from provisioning.steps import CLOSE, PROVISION, TEAR_DOWN
 from stores.messages import SENTENCES, Message
-from stores.words import WORDS
 from stores.models import OperationStep
+from stores.words import WORDS
 
 SOURCES = ("portal", "stores", "provisioning", "templates", "locale")
 CATALOGUE = Path("locale/de/LC_MESSAGES")
