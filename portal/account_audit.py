@@ -12,6 +12,7 @@ from django.contrib.auth.signals import user_logged_out
 from django.core.cache import cache
 from django.http import HttpRequest
 
+from stores import accounts
 from stores.actor import Actor
 from stores.audit import AuditEvent
 from stores.models import User
@@ -90,6 +91,10 @@ def factor_added(
     if authenticator.type == CODES:
         return record(request, "make_recovery_codes", user)
     record(request, "add_second_factor", user, kind=authenticator.type)
+    if user.is_staff:
+        # Sessions that a password alone has begun would count as having proved this factor.
+        actor = Actor(user, "portal", address=request.client_address, request_id=request.request_id)
+        accounts.end_sessions(user, actor=actor, keep=request.session.session_key)
 
 
 def factor_removed(

@@ -35,7 +35,7 @@ from portal.access import (
 from portal.inquiries import answered
 from portal.templatetags.storeyard import length_in_words
 from stores import inquiries, limits, sealing
-from stores.errors import Refused, TooMany
+from stores.errors import NotAllowed, Refused, TooMany
 from stores.inquiry import Inquiry
 from stores.messages import Message
 from stores.models import Store, User
@@ -140,7 +140,7 @@ def reveal(request: HttpRequest, store: Store) -> Credentials | HttpResponse:
     key, actor = sealing.Key(), actor_of(request)
     try:
         inquiry = inquiries.ask_credentials(store, key.public, actor=actor)
-    except TooMany:
+    except (TooMany, NotAllowed):
         raise
     except Refused as refused:
         return page(request, store, refusal=str(refused))

@@ -74,10 +74,11 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # Before those that answer by themselves: files, and the way from http to https.
+    "csp.middleware.CSPMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "portal.middleware.Compression",
-    "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "portal.middleware.request_id",
     # Before whatever asks the database.
@@ -198,6 +199,10 @@ if ADMIN_HOST:
 
 # One login at a company's own identity provider (OpenID Connect), if there is one.
 OIDC_ISSUER = env.str("OIDC_ISSUER", "")
+# Who gets an account there at the first login. "open": everybody whom the provider lets in.
+OIDC_SIGNUP = env.str(
+    "OIDC_SIGNUP", SIGNUP, validate=validate.OneOf(["open", "invitation", "closed"])
+)
 SOCIALACCOUNT_ADAPTER = "portal.identity_providers.Adapter"
 SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {}
 if OIDC_ISSUER:

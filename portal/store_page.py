@@ -36,7 +36,7 @@ from provisioning import usage
 from stores import services
 from stores.actor import Actor
 from stores.audit import AuditEvent
-from stores.errors import Refused, StaleStore, TooMany
+from stores.errors import NotAllowed, Refused, StaleStore, TooMany
 from stores.health import told
 from stores.lifecycle import GOING, Status
 from stores.models import Operation, Store
@@ -175,7 +175,7 @@ def done(
 def refusal_of(verb: Callable[..., None], store: Store, actor: Actor) -> str:
     try:
         verb(store, actor=actor)
-    except TooMany:
+    except (TooMany, NotAllowed):
         raise
     except Refused as refused:
         return str(refused)
@@ -224,6 +224,12 @@ def promise_of_deletion(*, at_once: bool) -> str:
 @signed_in
 def store_delete_now(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = store_for(request, store_id, Right.SKIP_GRACE)
+    return at_once(request, store_id=store_id, store=store)
+
+
+@reauthenticated
+def at_once(request: HttpRequest, store_id: UUID, store: Store) -> HttpResponse:
+    """Nothing of it can be had back after this: an open browser is not enough."""
     return done(request, store, services.skip_grace, _("The store is being deleted."))
 
 

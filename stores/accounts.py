@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _
 from stores import letters
 from stores.actor import Actor
 from stores.audit import AuditEvent, AuditOrigin
-from stores.errors import Refused
+from stores.errors import NotAllowed, Refused
 from stores.models import Handover, Inquiry, Letter, Share, User
 from stores.services import clean_reason
 
@@ -86,6 +86,9 @@ def change_account(user: User, wanted: dict[str, Any], *, actor: Actor) -> None:
     """Set these of PERSONAL_CHOICES. Of what is new only the names are kept: the trail is for ever."""
     with transaction.atomic():
         user = held(user)
+        if user.closed_at:
+            # Sent before, done after: what was erased must not come back.
+            raise NotAllowed(_("Only a person with an account can do that."))
         new = {name for name, value in wanted.items() if getattr(user, name) != value}
         if not new <= PERSONAL_CHOICES:
             raise ValueError(f"Not for the owner of an account to set: {new - PERSONAL_CHOICES}")
@@ -165,8 +168,11 @@ def close_account(user: User, *, actor: Actor) -> None:
     with transaction.atomic():
         user = held(user)
         check_nothing_is_left(user)
-        AuditEvent.record("account.close", actor=actor, details={"user": user.pseudonym})
         erase_traces(user)
+        # Rows before the trail's head: whoever ends one of these shares at this moment holds its row
+        # and waits for the head.
+        AuditEvent.record("account.close", actor=actor, details={"user": user.pseudonym})
+        AuditOrigin.objects.filter(event__actor=user).delete()
         erase_person(user)
 
 
@@ -191,7 +197,6 @@ def erase_traces(user: User) -> None:
     Authenticator.objects.filter(user=user).delete()
     SocialAccount.objects.filter(user=user).delete()
     EmailAddress.objects.filter(user=user).delete()
-    AuditOrigin.objects.filter(event__actor=user).delete()
     people = ContentType.objects.get_for_model(User)
     LogEntry.objects.filter(Q(user=user) | Q(content_type=people, object_id=user.pk)).delete()
 

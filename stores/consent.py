@@ -19,7 +19,8 @@ from stores.errors import NotAllowed, Refused
 from stores.lifecycle import Status
 from stores.models import Consent, Store, User
 from stores.permissions import Right, Standing
-from stores.teams import held, locked, person_of, tell
+from stores.rules import held, locked, person_of
+from stores.teams import tell
 
 SHORTEST, LONGEST = 3, 72
 ENTERED = "support.enter"

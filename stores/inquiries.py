@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from stores import limits, queue
+from stores import limits, queue, rules
 from stores.actor import Actor
 from stores.audit import AuditEvent
 from stores.errors import Refused, TooMany
@@ -21,6 +21,7 @@ from stores.inquiry import Inquiry
 from stores.lifecycle import GOING, Status
 from stores.messages import Message
 from stores.models import Store
+from stores.permissions import Right
 
 Kind = Inquiry.Kind
 # Of one person: each keeps a thread of the web process waiting.
@@ -71,6 +72,7 @@ def ask_credentials(store: Store, public_key: bytes, *, actor: Actor) -> Inquiry
     if refusal := why_no_credentials(store):
         raise Refused(refusal)
     with transaction.atomic():
+        rules.held(store, Right.REVEAL, actor)
         inquiry = ask(Kind.CREDENTIALS, store, actor=actor, public_key=public_key)
         AuditEvent.record("store.reveal", actor=actor, store=store)
         limits.keep("store.reveal", actor)

@@ -1,6 +1,7 @@
 """The verbs: what people can do to stores.
 
-Each takes an actor and joins rule, row, audit event and doorbell in one transaction. Pages, the
+Each takes an actor and joins rule, row, audit event and doorbell in one transaction. What is done to a
+store begins with its row and whether this actor may do it now (stores/rules.py). Pages, the
 admin and commands all call these.
 """
 
@@ -16,13 +17,14 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from stores import limits, names, plans, queue
+from stores import limits, names, plans, queue, rules
 from stores.actor import SYSTEM, Actor
 from stores.audit import AuditEvent, AuditHead
 from stores.errors import IllegalTransition, QuotaExceeded, Refused, StaleStore
 from stores.lifecycle import TRANSITIONS, Status
 from stores.messages import Message
 from stores.models import Operation, Pause, Store, User
+from stores.permissions import Right
 
 MAX_STORES_LIMIT = 1000
 REASON_MAX = 300
@@ -91,6 +93,7 @@ def retry_store(store: Store, *, actor: Actor) -> None:
     store.refresh_from_db()
     require(store, Status.REQUESTED, _("Only a failed store can be retried; this one is %s."))
     with transaction.atomic():
+        rules.hold(store, Right.RETRY, actor)
         store.move_to(
             Status.REQUESTED,
             actor=actor,
@@ -108,6 +111,7 @@ def refresh_store(store: Store, *, actor: Actor) -> None:
     store.refresh_from_db()
     require(store, Status.UPDATING, _("Only a ready store can be refreshed; this one is %s."))
     with transaction.atomic():
+        rules.hold(store, Right.REFRESH, actor)
         store.move_to(Status.UPDATING, actor=actor, chart_version="", **AFRESH)
         supersede(store)  # a repair, which this does too
         begin(store, Operation.Kind.REFRESH, actor)
@@ -134,7 +138,10 @@ def ask_repair(store: Store, *, actor: Actor) -> None:
     if store.status != Status.READY:
         said = _("Only a ready store can be repaired; this one is %s.")
         raise IllegalTransition(said % store.get_status_display().lower())
-    if not repair_store(store, [Message("repair-asked")], actor=actor):
+    with transaction.atomic():
+        rules.hold(store, Right.REFRESH, actor)
+        begun = repair_store(store, [Message("repair-asked")], actor=actor)
+    if not begun:
         raise IllegalTransition(_("Somebody is working on this store already. Look again soon."))
 
 
@@ -153,6 +160,7 @@ def delete_store(store: Store, *, actor: Actor, now: bool = False) -> None:
     at_once = now or settings.GRACE_SECONDS <= 0
     closes_at = None if at_once else Now() + timedelta(seconds=settings.GRACE_SECONDS)
     with transaction.atomic():
+        rules.hold(store, Right.SKIP_GRACE if now else Right.DELETE, actor)
         store.move_to(
             Status.DELETING if at_once else Status.CLOSING,
             actor=actor,
@@ -172,6 +180,7 @@ def skip_grace(store: Store, *, actor: Actor) -> None:
         )
         raise IllegalTransition(said % store.get_status_display().lower())
     with transaction.atomic():
+        rules.hold(store, Right.SKIP_GRACE, actor)
         store.move_to(Status.DELETING, actor=actor, closes_at=None, **AFRESH)
         AuditEvent.record("store.skip_grace", actor=actor, store=store, details=actor.why)
         queue.ring(store.pk)
@@ -185,6 +194,7 @@ def undo_delete(store: Store, *, actor: Actor) -> None:
         said = _("Only a store that is being closed can be had back; this one is %s.")
         raise IllegalTransition(said % store.get_status_display().lower())
     with transaction.atomic():
+        rules.hold(store, Right.UNDO, actor)
         # Not a new generation: what runs goes on running.
         store.move_to(Status.REQUESTED, actor=actor, closes_at=None, **AFRESH)
         supersede(store, Message("undone"))

@@ -25,10 +25,11 @@ from django.utils.translation import gettext as _
 from stores import letters, limits, queue, services
 from stores.actor import Actor
 from stores.audit import AuditEvent
-from stores.errors import NotAllowed, Refused
+from stores.errors import Refused
 from stores.lifecycle import Status
 from stores.models import Handover, Share, Store, User
-from stores.permissions import Right, may, refusal
+from stores.permissions import Right
+from stores.rules import held, locked, present
 from stores.sharing import INVITATION_LASTS
 
 MAX_SHARES = 20
@@ -89,9 +90,9 @@ def withdraw_share(share: Share, *, actor: Actor) -> None:
 def accept_share(share: Share, addresses: Collection[str], *, actor: Actor) -> Store:
     """Raises Refused. An earlier share of the same person, by another address, is replaced."""
     with transaction.atomic():
+        person = present(actor)
         store = locked(share.store)
         share = open_invitation(Share.objects.filter(pk=share.pk), addresses)
-        person = person_of(actor)
         if store.owner_id == person.pk:
             raise Refused(_("This store is yours already."))
         store.shares.filter(user=person).delete()
@@ -166,7 +167,7 @@ def accept_handover(handover: Handover, addresses: Collection[str], *, actor: Ac
     """The store is the person's now, and takes a place in their quota. Raises Refused."""
     with transaction.atomic():
         # As in create_store: whoever takes another place for this person waits here.
-        person = User.objects.select_for_update(no_key=True).get(pk=person_of(actor).pk)
+        person = present(actor)
         store = locked(handover.store)
         handover = open_invitation(Handover.objects.filter(pk=handover.pk), addresses)
         require_life(store)
@@ -271,33 +272,6 @@ def open_invitation(found: QuerySet[Any], addresses: Collection[str]) -> Any:
 
 
 # --- Rules -------------------------------------------------------------------------------
-
-
-def locked(store: Store) -> Store:
-    """The row as it is now; whoever else changes who has to do with the store waits."""
-    return Store.objects.select_for_update().get(pk=store.pk)
-
-
-def held(store: Store, right: Right, actor: Actor) -> Store:
-    """The row, locked, for somebody who may do that with it. Raises NotAllowed."""
-    locked(store)
-    return allowed(store, right, actor)
-
-
-def allowed(store: Store, right: Right, actor: Actor) -> Store:
-    """The store as it is now, with ``standing``. Raises NotAllowed."""
-    found = Store.objects.find(store.pk, person_of(actor))
-    if found is None:
-        raise NotAllowed(_("There is no such store."))
-    if not may(found.standing, right):
-        raise NotAllowed(str(refusal(found.standing, right)))
-    return found
-
-
-def person_of(actor: Actor) -> User:
-    if actor.user is None or not actor.user.is_active:
-        raise NotAllowed(_("Only a person with an account can do that."))
-    return actor.user
 
 
 def require_life(store: Store) -> None:

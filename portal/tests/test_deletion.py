@@ -170,5 +170,16 @@ def test_without_that_nothing_is_deleted(at_alice, store):
     assert store.status == "ready"
 
 
+def test_the_grace_period_is_not_skipped_from_a_browser_that_was_left_open(
+    at_alice, make_store, grace
+):
+    store = make_store("closing")
+    answer = long_after(at_alice).post(reverse("store-delete-now", args=[store.pk]))
+    page = quote(store.get_absolute_url(), "")
+    assert answer.url == f"{reverse('account_reauthenticate')}?next={page}"
+    store.refresh_from_db()
+    assert store.status == "closing"
+
+
 def test_a_stranger_is_not_even_asked(at_bob, store):
     assert long_after(at_bob).get(address(store)).status_code == 404

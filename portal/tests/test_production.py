@@ -11,7 +11,7 @@ from http.cookies import SimpleCookie
 import pytest
 from django.conf import settings
 
-from portal.checks import check_domains, own_domain
+from portal.checks import check_domains, check_trusted_origins, own_domain
 
 PRODUCTION = {
     "PRODUCTION": "true",
@@ -20,6 +20,8 @@ PRODUCTION = {
     "STOREYARD_CLUSTER": "kubernetes",
     "STORE_DOMAIN": "shops.example.net",
     "SIGNUP": "open",
+    "EMAIL_URL": "submission://user:password@mail.example.com:587",
+    "PORTAL_URL": "https://portal.example.com",
 }
 ASK = """
 import json
@@ -45,11 +47,15 @@ answers = [
     client.get("/nowhere/", secure=True),
 ]
 plain = client.get("/stores/")
+from django.templatetags.static import static
+file = client.get(static("storeyard.css"), secure=True)
 print(json.dumps({
     "status": [answer.status_code for answer in answers],
     "cookies": [m.OutputString() for answer in answers for m in answer.cookies.values()],
     "headers": [dict(answer.headers) for answer in answers],
     "plain": [plain.status_code, plain.headers["Location"]],
+    "policies": [one.headers.get("Content-Security-Policy", "") for one in (*answers, plain, file)],
+    "file": file.status_code,
 }))
 """
 
@@ -107,6 +113,14 @@ def test_every_answer_carries_the_headers(answers):
 
 
 @pytest.mark.slow
+def test_every_answer_carries_the_policy_for_content_files_and_redirects_too(answers):
+    assert answers["file"] == 200
+    assert len(answers["policies"]) == 7
+    for policy in answers["policies"]:
+        assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
+
+
+@pytest.mark.slow
 def test_plain_http_is_sent_to_https(answers):
     assert answers["plain"] == [301, "https://portal.example.com/stores/"]
 
@@ -127,6 +141,20 @@ def test_plain_http_is_sent_to_https(answers):
 def test_stores_on_the_portals_domain_are_told_of(portal, stores, told, settings):
     settings.PRODUCTION, settings.ALLOWED_HOSTS, settings.STORE_DOMAIN = True, [portal], stores
     assert [message.id for message in check_domains(None)] == (["portal.W001"] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("trusted", "told"),
+    [
+        ("https://anna.shops.example.net", True),
+        ("https://*.shops.example.net", True),
+        ("https://portal.example.com", False),
+    ],
+)
+def test_a_shop_whose_forms_would_be_trusted_is_told_of(trusted, told, settings):
+    settings.PRODUCTION, settings.CSRF_TRUSTED_ORIGINS = True, [trusted]
+    settings.ALLOWED_HOSTS, settings.STORE_DOMAIN = ["portal.example.com"], "shops.example.net"
+    assert [each.id for each in check_trusted_origins(None)] == (["portal.W002"] if told else [])
 
 
 def test_in_development_everything_is_on_localhost(settings):

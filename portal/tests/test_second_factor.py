@@ -169,6 +169,18 @@ def test_an_app_is_set_up_and_asked_for_at_the_next_login(at_alice, alice):
     assert AuditEvent.objects.get(action="account.login").details == {"by": ["password", "mfa"]}
 
 
+@COMMITTED
+def test_who_sits_in_an_older_session_of_the_teams_does_not_gain_by_the_new_factor(db):
+    User.objects.create_user("erin", "erin@example.com", PASSWORD, is_staff=True)
+    thief, erin = Client(), Client()
+    log_in(thief, "erin")
+    log_in(erin, "erin")
+    assert thief.get("/stores/").url == SET_UP
+    set_up_app(erin)
+    assert erin.get("/stores/").status_code == 200
+    assert thief.get("/stores/").url.startswith(reverse("account_login"))
+
+
 def test_a_recovery_code_gets_one_in_once(at_alice, alice):
     set_up_app(at_alice)
     codes = Authenticator.objects.get(user=alice, type="recovery_codes").wrap().get_unused_codes()
