@@ -242,6 +242,7 @@ def taken(
 
 @require_POST
 @signed_in
+@proved
 def consent_give(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = store_for(request, store_id, Right.CONSENT)
     form = ConsentForm(request.POST)
