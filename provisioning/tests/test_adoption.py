@@ -79,7 +79,9 @@ def test_everything_that_a_row_says_comes_back(ready, alice, cluster):
         assert getattr(found, field) == getattr(ready, field), field
     assert found.ready_at and found.created_at <= found.ready_at
     event = AuditEvent.objects.get(action="store.adopt")
-    assert (event.store, event.via) == (found, "command") and event.details["owner"] == "alice"
+    assert (event.store, event.via) == (found, "command") and event.details["owner"] == (
+        ready.owner.pseudonym
+    )
 
 
 def test_an_adopted_store_goes_on_as_it_was(ready, alice, cluster, clock):

@@ -255,7 +255,7 @@ def test_support_releases_the_place_of_a_store_that_hangs_and_the_rest_goes_on(
     assert hanging in Store.objects.existing()
     event = AuditEvent.objects.get(action="store.release_slot")
     assert event.details["reason"] == "a finalizer of the backup add-on"
-    assert event.actor_name == "carol"
+    assert event.actor is not None and event.actor.username == "carol"
     work(hanging)
     assert hanging.status == Status.DELETED
 
