@@ -37,7 +37,8 @@ def kubernetes(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(params=["simulated", pytest.param("kubernetes", marks=pytest.mark.cluster)])
-def platform(request: Any) -> Platform:
+def either_platform(request: Any) -> Platform:
+    """Another name than the one of provisioning.tests.real_fixtures: the last plugin would win."""
     found: Platform = request.getfixturevalue(request.param)
     return found
 

@@ -159,7 +159,9 @@ def delete(page: Page, address: str, *, at_once: bool = True) -> None:
 
 def say_again_who_it_is(page: Page) -> None:
     """If one is asked: whoever has just logged in is not."""
-    page.get_by_role("heading", name=re.compile("Is it you|^Delete|Set up|security key")).wait_for()
+    page.get_by_role(
+        "heading", name=re.compile("Is it you|^Delete|Set up|security key|Add a key")
+    ).wait_for()
     if page.get_by_role("heading", name="Is it you?").count():
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Go on").click()

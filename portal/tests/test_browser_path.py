@@ -17,9 +17,9 @@ from portal.tests.browser_kit import (
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-def test_the_whole_way_from_sign_up_to_the_receipt(platform, chromium):
-    with at_browser(chromium, platform) as page:
-        sign_up(page, platform, "nina@example.com")
+def test_the_whole_way_from_sign_up_to_the_receipt(either_platform, chromium):
+    with at_browser(chromium, either_platform) as page:
+        sign_up(page, either_platform, "nina@example.com")
         create(page, "Nina’s Noodles", "ninas-noodles")
         wait_for_status(page, "Ready")
         store = page.url
@@ -35,8 +35,8 @@ def test_the_whole_way_from_sign_up_to_the_receipt(platform, chromium):
         assert page.url == store and password not in page.content()
 
 
-def test_a_store_comes_and_goes_without_touching_the_page(platform, chromium):
-    with at_browser(chromium, platform, platform.person("alice")) as page:
+def test_a_store_comes_and_goes_without_touching_the_page(either_platform, chromium):
+    with at_browser(chromium, either_platform, either_platform.person("alice")) as page:
         create(page, "Anna’s Ceramics", "annas-ceramics")
         page.evaluate("window.untouched = true")
         wait_for_status(page, "Ready")
@@ -59,8 +59,8 @@ def test_a_store_comes_and_goes_without_touching_the_page(platform, chromium):
         assert asked == []
 
 
-def test_a_deletion_is_undone_then_hurried_and_proven(platform, chromium):
-    with at_browser(chromium, platform, platform.person("alice")) as page:
+def test_a_deletion_is_undone_then_hurried_and_proven(either_platform, chromium):
+    with at_browser(chromium, either_platform, either_platform.person("alice")) as page:
         create(page, "Ida’s Clocks", "idas-clocks")
         wait_for_status(page, "Ready")
         delete(page, "idas-clocks", at_once=False)

@@ -17,9 +17,9 @@ from portal.tests.browser_kit import (
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-def test_the_whole_way_from_sign_up_to_the_receipt_without_javascript(platform, chromium):
-    with at_browser(chromium, platform, java_script_enabled=False) as page:
-        sign_up(page, platform, "otto@example.com")
+def test_the_whole_way_from_sign_up_to_the_receipt_without_javascript(either_platform, chromium):
+    with at_browser(chromium, either_platform, java_script_enabled=False) as page:
+        sign_up(page, either_platform, "otto@example.com")
         create(page, "Dora’s Books", "doras-books")
         if status(page) != "Ready":
             assert page.get_by_role("link", name="look again").count() == 1
