@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from portal.forms import typed_exactly
 from provisioning.engines import ENGINES
 from stores.models import Share, Store
 from stores.permissions import Right, may, refusal
@@ -60,14 +61,7 @@ class DeleteForm(forms.Form):
     name = forms.CharField(
         label=gettext_lazy("Name"),
         required=False,
-        widget=forms.TextInput(
-            attrs={
-                "class": "form-control form-control-lg",
-                "autocapitalize": "none",
-                "autocomplete": "off",
-                "spellcheck": "false",
-            }
-        ),
+        widget=typed_exactly(),
     )
     at_once = forms.BooleanField(
         label=gettext_lazy("Delete at once, without the grace period"),

@@ -22,6 +22,18 @@ def checked(clean: Callable[[str], str], text: str) -> str:
         raise forms.ValidationError(str(refused)) from refused
 
 
+def typed_exactly() -> forms.TextInput:
+    """For what a browser must neither complete nor better."""
+    return forms.TextInput(
+        attrs={
+            "class": "form-control form-control-lg",
+            "autocapitalize": "none",
+            "autocomplete": "off",
+            "spellcheck": "false",
+        }
+    )
+
+
 class StoreForm(forms.Form):
     first_error = ""
 
@@ -47,14 +59,7 @@ class StoreForm(forms.Form):
             rule=names.ADDRESS_RULE,
             otherwise=_("Leave it empty to make it from the name. It cannot be changed later."),
         ),
-        widget=forms.TextInput(
-            attrs={
-                "class": "form-control form-control-lg",
-                "autocapitalize": "none",
-                "autocomplete": "off",
-                "spellcheck": "false",
-            }
-        ),
+        widget=typed_exactly(),
     )
     plan = forms.CharField(required=False, initial=plans.DEFAULT_PLAN)
     engine = forms.CharField(required=False, initial=Store.Engine.WOOCOMMERCE)

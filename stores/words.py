@@ -4,8 +4,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy, gettext_noop
 
-# Parameters that are words of ours, not names from the cluster: kept in English, said in the reader's
-# language.
+# Not names from the cluster: those are said as they are.
 WORDS: dict[str, Any] = {
     text: gettext_lazy(text)
     for text in (
