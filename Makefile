@@ -54,13 +54,13 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(PYTEST) -m "not cluster and not postgres" -n $(JOBS) --dist loadfile $(ARGS)
 
-test-html-checker: $(INSTALLED)
+html-checker: $(INSTALLED)
 	@$(PY) -m portal.tests.html_checker
 
 screenshots: $(INSTALLED)
 	@$(PY) manage.py shell --no-imports -c 'from portal.tests.screenshots import main; main()'
 
-cluster: $(INSTALLED)
+test-cluster: $(INSTALLED)
 	@$(PY) -m devcluster build
 	$(PYTEST) -m cluster $(ARGS)
 

@@ -1,4 +1,4 @@
-"""Processes of ours: started in a session of their own, measured, and stopped by their own id."""
+"""Processes of ours: started in a group of their own, measured, and stopped by their own id."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
-                start_new_session=True,
+                process_group=0,
             )
         return cls(process, log)
 
@@ -62,7 +62,7 @@ class Child:
             self.kill_all()
 
     def kill_all(self) -> None:
-        # Not yet waited for, so the number of the session is certainly still ours.
+        # Not yet waited for, so the number of the group is certainly still ours.
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -77,6 +77,14 @@ class Child:
         for pid in family:
             used = used.plus(cpu_of(pid))
         return used
+
+
+def give_way(leader: int, niceness: int) -> None:
+    """Have the session or group of processes that this one leads leave the processor to others."""
+    os.setpriority(os.PRIO_PGRP, leader, niceness)
+    # Where Linux shares time out among sessions first, and by niceness only within each.
+    with suppress(FileNotFoundError):
+        Path(f"/proc/{leader}/autogroup").write_text(str(niceness))
 
 
 def all_stats() -> dict[int, list[str]]:

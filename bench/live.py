@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.children import give_way
 from bench.errors import BenchError
 from bench.ground import Ground, Options, facts
 from devcluster.cluster import DevCluster
@@ -61,6 +62,10 @@ def measure(folder: Path, arguments: argparse.Namespace) -> None:
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(DevCluster())
         niceness = NICE if arguments.crowd else 0
+        if arguments.crowd:
+            # In service it is on other machines.
+            for process in cluster.processes.values():
+                give_way(process.pid, NICE)
         portal = stack.enter_context(Portal(ground, cluster.portal_kubeconfig, niceness))
         server = stack.enter_context(web(folder))
         if arguments.crowd:

@@ -40,7 +40,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 
 class Group:
-    """One running queue: its launcher and everything below it, a session of their own.
+    """One running queue: its launcher and everything below it, a process group of their own.
 
     So neither Ctrl-C nor a signal to our process group reaches the queue: its parent cannot end any
     more once its workers got the signal too.
@@ -61,7 +61,9 @@ class Group:
             pass_fds=[reads],
             cwd=settings.BASE_DIR,
             stdin=subprocess.DEVNULL,
-            start_new_session=True,
+            # No session of its own: Linux shares time out among sessions, and our niceness would mean
+            # nothing to the rest of the machine.
+            process_group=0,
         )
         os.close(reads)
         # Its workers, its monitor and its pusher.

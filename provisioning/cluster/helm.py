@@ -102,7 +102,7 @@ class Helm:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env=self.environment(home),
-                start_new_session=True,
+                process_group=0,
             )
             try:
                 said = self.finish(process, as_yaml(values or {}), beat)
