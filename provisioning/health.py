@@ -1,6 +1,6 @@
 """What the cluster says about a store that has been ready: healthy, degraded or lost, in words.
 
-Pure functions over what survey and watch have seen. Degraded is what customers notice now or soon;
+Pure functions over what survey and watch have seen, or a pass. Degraded is what customers notice now or soon;
 lost is what cannot come back by itself. Nobody's health: Jobs, their pods, and those of CronJobs.
 """
 
@@ -10,13 +10,19 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models.functions import Now
 
 from provisioning.cluster import parts
 from provisioning.cluster.base import SeenNamespace, SeenObject, SeenVolume
 from stores.lifecycle import Health
 from stores.messages import Message, several
+from stores.models import Store
 
 WORKLOADS = ("Deployment", "StatefulSet")
+# Of what these tell of nothing is left, so nothing may be made in its place.
+NOTHING_LEFT = ("namespace-lost", "volume-lost")
 # A restart that is longer ago is forgotten.
 RESTART_SECONDS = 600
 # One may always happen.
@@ -185,6 +191,30 @@ def claim_troubles(known: Known, objects: list[SeenObject]) -> list[Message]:
         for one in ours
         if one.waiting or claim_state(one)["going"]
     ]
+
+
+# --- What a pass finds, as columns of the row ------------------------------------------------
+
+
+def found_up(store: Store) -> dict[str, Any]:
+    """Every part of it. That it came up the first time is no news."""
+    seen: dict[str, Any] = {"observed_at": Now(), "health_message": {}}
+    if store.health != Health.HEALTHY:
+        seen |= {"health": Health.HEALTHY, "health_since": Now()}
+    return seen if store.ready_at else seen | {"health_told": Health.HEALTHY}
+
+
+def found_wrong(store: Store, message: Message) -> dict[str, Any]:
+    """Of a ready store in which something is not as it should be."""
+    health = Health.LOST if message.code in NOTHING_LEFT else Health.DEGRADED
+    since = {} if store.health == health else {"health_since": Now()}
+    return {"health": health, "health_message": message.as_json(), **since}
+
+
+def found_lost(store: Store, message: Message) -> dict[str, Any]:
+    """Nothing, unless it is lost that was a shop."""
+    lost = message.code in NOTHING_LEFT and store.ready_at is not None
+    return found_wrong(store, message) if lost else {}
 
 
 # --- Words -----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
-from provisioning import diagnosis, line, patience, steps
+from provisioning import diagnosis, health, line, patience, steps
 from provisioning.cluster import get_cluster
 from provisioning.cluster.base import Cluster
 from provisioning.diagnosis import Diagnosis
@@ -33,7 +33,7 @@ from provisioning.timeline import Timeline
 from stores import logbook, notices, queue
 from stores.actor import SYSTEM
 from stores.errors import IllegalTransition, StaleStore
-from stores.lifecycle import GOING, STARTING, Health, Status
+from stores.lifecycle import GOING, STARTING, Status
 from stores.messages import Message
 from stores.models import Operation, OperationStep, Pause, Store
 
@@ -44,8 +44,6 @@ MOMENTARY_TRIES = 40
 ENOUGH_BELLS = 100
 # Trying again changes nothing about these.
 FINAL = ("setup-failed", "secret-lost", "volume-lost", "namespace-lost", "namespace-taken")
-# Nothing is left of these, so nothing may be made in their place.
-LOST = ("namespace-lost", "volume-lost")
 SETTLED_TIMES: dict[str, Any] = {"due_at": None, "deadline_at": None, "outage_since": None}
 Outcome = OperationStep.Outcome
 
@@ -256,7 +254,7 @@ class Pass:
                 self.move(Status.DELETED, deleted_at=Now(), slot=None, details=details)
             elif self.store.status in STARTING:
                 first_ready = self.store.ready_at or Now()
-                self.move(Status.READY, ready_at=first_ready, **self.seen_healthy())
+                self.move(Status.READY, ready_at=first_ready, **health.found_up(self.store))
                 notices.tell_ready(self.store, self.timeline.operation)
             elif self.store.message or self.timeline.operation:
                 self.lease.touch(message={}, revision=F("revision") + 1)
@@ -265,13 +263,6 @@ class Pass:
         self.lease.release(orderly=True, **{**SETTLED_TIMES, **verified})
         if self.lease.status != self.store.status:
             line.ring_next()
-
-    def seen_healthy(self) -> dict[str, Any]:
-        """Every part has just been found up. That it came up the first time is no news."""
-        seen: dict[str, Any] = {"observed_at": Now(), "health_message": {}}
-        if self.store.health != Health.HEALTHY:
-            seen |= {"health": Health.HEALTHY, "health_since": Now()}
-        return seen if self.store.ready_at else seen | {"health_told": Health.HEALTHY}
 
     def fail(self, message: Message) -> None:
         if self.store.status == Status.READY:
@@ -283,7 +274,7 @@ class Pass:
             if runs_on:
                 self.move(Status.READY)
             else:
-                self.move(Status.FAILED, message=message, **self.seen_lost(message))
+                self.move(Status.FAILED, message=message, **health.found_lost(self.store, message))
                 notices.tell_failed(self.store, message)
             self.timeline.finish(Operation.Outcome.FAILED, message)
         self.lease.release(orderly=False, **SETTLED_TIMES)
@@ -294,18 +285,9 @@ class Pass:
         with transaction.atomic():
             if self.store.message != message.as_json() or self.timeline.operation:
                 self.lease.touch(message=message.as_json(), revision=F("revision") + 1)
-            lost = message.code in LOST
-            self.lease.touch(**self.seen_as(Health.LOST if lost else Health.DEGRADED, message))
+            self.lease.touch(**health.found_wrong(self.store, message))
             self.timeline.finish(Operation.Outcome.FAILED, message)
         self.lease.release(orderly=False, **SETTLED_TIMES)
-
-    def seen_lost(self, message: Message) -> dict[str, Any]:
-        lost = message.code in LOST and self.store.ready_at is not None
-        return self.seen_as(Health.LOST, message) if lost else {}
-
-    def seen_as(self, health: Health, message: Message) -> dict[str, Any]:
-        since = {} if self.store.health == health else {"health_since": Now()}
-        return {"health": health, "health_message": message.as_json(), **since}
 
     def runs(self) -> bool:
         """Whether an update that did not work left the shop as it was."""

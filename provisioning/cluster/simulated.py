@@ -309,7 +309,7 @@ class SimulatedCluster(Cluster):
                 if kind not in hidden
                 for each in objects.of_kind(kind, namespace=namespace)
             ]
-            volumes = [inventory.volume_item(each.body) for each in volumes_of(objects, namespace)]
+            volumes = [inventory.volume_item(each.body) for each in objects.volumes_of(namespace)]
             return [inventory.item("Namespace", found.body), *within, *volumes]
 
     def contents(self, namespace: str, kinds: tuple[str, ...]) -> list[Manifest]:
@@ -336,7 +336,7 @@ class SimulatedCluster(Cluster):
                 ]
             return [
                 Message("volume-remaining", {"name": volume.name})
-                for volume in volumes_of(objects, namespace)
+                for volume in objects.volumes_of(namespace)
                 if not inventory.is_retained(volume.body)
             ]
 
@@ -396,11 +396,3 @@ class SimulatedCluster(Cluster):
     def all_seen(self, objects: Objects, namespace: str, kinds: tuple[str, ...]) -> list[Manifest]:
         found = [stored for kind in kinds for stored in objects.of_kind(kind, namespace=namespace)]
         return [self.seen(objects, stored) for stored in found]
-
-
-def volumes_of(objects: Objects, namespace: str) -> list[Stored]:
-    return [
-        volume
-        for volume in objects.of_kind("PersistentVolume")
-        if volume.body["spec"]["claimRef"]["namespace"] == namespace
-    ]

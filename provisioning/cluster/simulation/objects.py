@@ -89,6 +89,14 @@ class Objects:
     def within(self, namespace: str) -> list[Stored]:
         return self._select("namespace = ?", namespace)
 
+    def volumes_of(self, namespace: str) -> list[Stored]:
+        """Those that claims of that namespace are bound to; they lie in none themselves."""
+        return [
+            volume
+            for volume in self.of_kind("PersistentVolume")
+            if volume.body["spec"]["claimRef"]["namespace"] == namespace
+        ]
+
     def add(self, manifest: Manifest, *, applied: bool = False, revision: int = 0) -> Stored:
         wanted = as_kept(manifest)
         metadata = wanted["metadata"]
