@@ -280,10 +280,8 @@ class Store(models.Model):
         ``changes``: further fields of the same UPDATE.
         Raises IllegalTransition (no such arrow) or StaleStore (somebody was faster).
         """
-        if status not in TRANSITIONS[Status(self.status)]:
-            said = _("The store is %s: that is not possible now.")
-            raise IllegalTransition(said % self.get_status_display().lower())
-        came_from = self.status
+        self.check_arrow(status)
+        came_from, said = self.status, message.as_json() if message else {}
         with transaction.atomic():
             here = Store.objects.filter(pk=self.pk, status=came_from)
             if fence is not None:
@@ -291,20 +289,17 @@ class Store(models.Model):
             moved = here.update(
                 status=status,
                 status_since=Now(),
-                message=message.as_json() if message else {},
+                message=said,
                 revision=F("revision") + 1,
                 **changes,
             )
             if not moved:
                 raise StaleStore(f"{self.pk} is no longer {came_from}")
-            AuditEvent.record(
-                f"store.{status}",
-                actor=actor,
-                store=self,
-                details={
-                    "from": came_from,
-                    **({"message": message.as_json()} if message else {}),
-                    **(details or {}),
-                },
-            )
+            told = {"from": came_from, **({"message": said} if said else {}), **(details or {})}
+            AuditEvent.record(f"store.{status}", actor=actor, store=self, details=told)
         self.refresh_from_db()
+
+    def check_arrow(self, status: Status) -> None:
+        if status not in TRANSITIONS[Status(self.status)]:
+            said = _("The store is %s: that is not possible now.")
+            raise IllegalTransition(said % self.get_status_display().lower())

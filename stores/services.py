@@ -21,7 +21,7 @@ from stores import limits, names, plans, queue, rules
 from stores.actor import SYSTEM, Actor
 from stores.audit import AuditEvent, AuditHead
 from stores.errors import IllegalTransition, QuotaExceeded, Refused, StaleStore
-from stores.lifecycle import TRANSITIONS, Status
+from stores.lifecycle import Status
 from stores.messages import Message
 from stores.models import Operation, Pause, Store, User
 from stores.permissions import Right
@@ -49,10 +49,7 @@ def create_store(
     idempotency_key: str = "",
 ) -> Store:
     """A new store for ``owner``; with a key seen before, the store made then. Raises Refused."""
-    name = names.clean_name(name)
-    address = names.clean_address(address or suggested_address(name))
-    plan = plans.clean_plan(plan)
-    engine = clean_engine(engine)
+    wanted = clean(name, address, plan, engine)
     with transaction.atomic():
         # Everybody who creates for this owner waits here (PostgreSQL); on SQLite every
         # transaction that writes waits for the others anyway. Without the key: whoever holds the
@@ -67,31 +64,35 @@ def create_store(
         # addresses.
         AuditHead.lock()
         check_platform_limit()
-        check_address_is_free(address, owner)
-        store = Store(
-            owner=owner,
-            slot=slot,
-            idempotency_key=idempotency_key,
-            name=name,
-            address=address,
-            plan=plan,
-            engine=engine,
-        )
-        store.namespace = names.namespace_name(address, store.pk)
-        store.save(force_insert=True)
-        begin(
-            store,
-            Operation.Kind.CREATE,
-            actor,
-            {"address": address, "plan": plan, "engine": engine, "owner": owner.pseudonym},
-        )
+        check_address_is_free(wanted["address"], owner)
+        store = insert(owner=owner, slot=slot, idempotency_key=idempotency_key, **wanted)
+        said = {key: wanted[key] for key in ("address", "plan", "engine")}
+        begin(store, Operation.Kind.CREATE, actor, {**said, "owner": owner.pseudonym})
+    return store
+
+
+def clean(name: str, address: str, plan: str, engine: str) -> dict[str, str]:
+    """What is wanted of a new store, by the rules that hold for any. Raises Refused."""
+    name = names.clean_name(name)
+    return {
+        "name": name,
+        "address": names.clean_address(address or suggested_address(name)),
+        "plan": plans.clean_plan(plan),
+        "engine": clean_engine(engine),
+    }
+
+
+def insert(**fields: Any) -> Store:
+    store = Store(**fields)
+    store.namespace = names.namespace_name(store.address, store.pk)
+    store.save(force_insert=True)
     return store
 
 
 def retry_store(store: Store, *, actor: Actor) -> None:
     """Try a failed store again, from the first step, with a fresh deadline."""
     store.refresh_from_db()
-    require(store, Status.REQUESTED, _("Only a failed store can be retried; this one is %s."))
+    require(store, Status.FAILED, _("Only a failed store can be retried; this one is %s."))
     with transaction.atomic():
         rules.hold(store, Right.RETRY, actor)
         store.move_to(
@@ -109,7 +110,7 @@ def retry_store(store: Store, *, actor: Actor) -> None:
 def refresh_store(store: Store, *, actor: Actor) -> None:
     """Look at a ready store again, put right what differs, and bring it to the current chart."""
     store.refresh_from_db()
-    require(store, Status.UPDATING, _("Only a ready store can be refreshed; this one is %s."))
+    require(store, Status.READY, _("Only a ready store can be refreshed; this one is %s."))
     with transaction.atomic():
         rules.hold(store, Right.REFRESH, actor)
         store.move_to(Status.UPDATING, actor=actor, chart_version="", **AFRESH)
@@ -135,9 +136,7 @@ def repair_store(store: Store, findings: list[Message], *, actor: Actor = SYSTEM
 def ask_repair(store: Store, *, actor: Actor) -> None:
     """Have a whole pass over a ready store that stays ready, although nothing was found different."""
     store.refresh_from_db()
-    if store.status != Status.READY:
-        said = _("Only a ready store can be repaired; this one is %s.")
-        raise IllegalTransition(said % store.get_status_display().lower())
+    require(store, Status.READY, _("Only a ready store can be repaired; this one is %s."))
     with transaction.atomic():
         rules.hold(store, Right.REFRESH, actor)
         begun = repair_store(store, [Message("repair-asked")], actor=actor)
@@ -174,11 +173,8 @@ def delete_store(store: Store, *, actor: Actor, now: bool = False) -> None:
 def skip_grace(store: Store, *, actor: Actor) -> None:
     """Do not wait for the end of the grace period. The deletion's operation goes on."""
     store.refresh_from_db()
-    if store.status != Status.CLOSING:
-        said = _(
-            "Only a store that is being closed already can be deleted at once; this one is %s."
-        )
-        raise IllegalTransition(said % store.get_status_display().lower())
+    rule = _("Only a store that is being closed already can be deleted at once; this one is %s.")
+    require(store, Status.CLOSING, rule)
     with transaction.atomic():
         rules.hold(store, Right.SKIP_GRACE, actor)
         store.move_to(Status.DELETING, actor=actor, closes_at=None, **AFRESH)
@@ -190,9 +186,8 @@ def skip_grace(store: Store, *, actor: Actor) -> None:
 def undo_delete(store: Store, *, actor: Actor) -> None:
     """Have a store back that is being closed: it is set up again around its data."""
     store.refresh_from_db()
-    if store.status != Status.CLOSING:
-        said = _("Only a store that is being closed can be had back; this one is %s.")
-        raise IllegalTransition(said % store.get_status_display().lower())
+    rule = _("Only a store that is being closed can be had back; this one is %s.")
+    require(store, Status.CLOSING, rule)
     with transaction.atomic():
         rules.hold(store, Right.UNDO, actor)
         # Not a new generation: what runs goes on running.
@@ -302,8 +297,9 @@ def begin(
     store.refresh_from_db()
 
 
-def require(store: Store, wanted: Status, rule: str) -> None:
-    if wanted not in TRANSITIONS[Status(store.status)]:
+def require(store: Store, status: Status, rule: str) -> None:
+    """The one status from which something is possible. Raises IllegalTransition."""
+    if store.status != status:
         raise IllegalTransition(rule % store.get_status_display().lower())
 
 

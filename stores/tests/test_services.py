@@ -133,6 +133,16 @@ def test_only_a_failed_store_can_be_retried(store, as_alice):
     assert store.operations.open().get().kind == Operation.Kind.RETRY
 
 
+def test_a_store_that_is_being_closed_is_not_retried(store, as_alice, settings):
+    """From there an arrow leads to the same status, but that is to keep it."""
+    settings.GRACE_SECONDS = 600
+    delete_store(store, actor=as_alice)
+    with pytest.raises(IllegalTransition, match="this one is closing"):
+        retry_store(store, actor=as_alice)
+    store.refresh_from_db()
+    assert store.status == Status.CLOSING
+
+
 def test_only_a_ready_store_can_be_refreshed(store, as_alice):
     with pytest.raises(IllegalTransition, match="Only a ready store"):
         refresh_store(store, actor=as_alice)
