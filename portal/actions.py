@@ -60,9 +60,8 @@ def danger(store: Store) -> Action | None:
 
 
 def beside(remedy: Action | None, offered: list[Action]) -> list[Action]:
-    """What the remedy offers already is offered here without stress: one call is enough."""
-    code = remedy and remedy.code
-    return [replace(one, tone="quiet") if one.code == code else one for one in offered]
+    """Without what the remedy offers already: once is enough."""
+    return [one for one in offered if not remedy or one.code != remedy.code]
 
 
 def permitted(action: Action, store: Store) -> Action:
