@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import translation
+from django.utils.html import strip_tags
 
 from devcluster.testing import needs
 from portal.timeline import STEP_TITLES
@@ -22,6 +24,8 @@ from stores.words import WORDS
 
 SOURCES = ("portal", "stores", "provisioning", "templates", "locale")
 CATALOGUE = Path("locale/de/LC_MESSAGES")
+# English is that of the sources; of what comes with libraries some words are ours.
+CATALOGUES = [CATALOGUE, Path("locale/en/LC_MESSAGES")]
 
 
 def run(*command: str, cwd: Path) -> str:
@@ -50,8 +54,9 @@ def test_every_text_in_the_sources_is_translated(tmp_path):
 
 @pytest.mark.debian
 @pytest.mark.usefixtures("gettext_tools")
-def test_the_compiled_catalogue_says_what_the_written_one_does(tmp_path):
-    folder = settings.BASE_DIR / CATALOGUE
+@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda path: path.parts[1])
+def test_the_compiled_catalogue_says_what_the_written_one_does(catalogue, tmp_path):
+    folder = settings.BASE_DIR / catalogue
     run("msgfmt", "-o", str(tmp_path / "fresh.mo"), "django.po", cwd=folder)
     fresh = run("msgunfmt", str(tmp_path / "fresh.mo"), cwd=folder)
     assert fresh == run("msgunfmt", "django.mo", cwd=folder)
@@ -89,6 +94,18 @@ def test_a_browser_that_asks_for_german_gets_it(route, at_alice):
     page = at_alice.get(reverse(route), headers={"accept-language": "de-AT,de;q=0.9,en;q=0.5"})
     assert '<html lang="de"' in page.content.decode()
     assert "Zum Inhalt springen" in page.content.decode()
+
+
+@pytest.mark.parametrize("route", ["account_signup", "account_reset_password", "account_email"])
+def test_pages_of_libraries_have_our_word_for_an_e_mail(route, at_alice, client):
+    browser = at_alice if route == "account_email" else client
+    shown = strip_tags(browser.get(reverse(route)).content.decode())
+    assert "E-mail" in shown and not re.search(r"\bemail", shown, re.IGNORECASE)
+
+
+def test_a_refused_address_is_called_by_it_too(client, db):
+    page = client.post(reverse("account_reset_password"), {"email": "nobody"})
+    assert "Enter a valid e-mail address." in page.content.decode()
 
 
 def test_a_language_that_is_not_there_is_english():
