@@ -11,7 +11,6 @@ from uuid import UUID
 
 from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import get_authentication_records
-from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import redirect_to_login
@@ -62,7 +61,7 @@ def signed_in(view: View) -> View:
 
 def reauthenticated(view: View) -> View:
     """Below ``signed_in``: whoever has not proved within REAUTHENTICATION_SECONDS who they are, by
-    password or second factor, is asked to, and then brought back to the page.
+    password, second factor or a new login elsewhere, is asked to, and then brought back to the page.
 
     Nothing of a form that was sent is kept meanwhile: it has to be sent again.
     """
@@ -80,24 +79,24 @@ def reauthenticated(view: View) -> View:
 
 
 def proved_lately(request: HttpRequest) -> bool:
-    """Whether they have shown within REAUTHENTICATION_SECONDS who they are, where they can at all.
+    """Whether they have shown within REAUTHENTICATION_SECONDS who they are.
 
-    Logging in is that, too: allauth alone would ask for the password twice within a minute.
+    Logging in is that, too: allauth alone would ask for the password twice within a minute. Having
+    nothing to show here is not: allauth would believe whoever has neither password nor second factor.
     """
-    return logged_in_lately(request) or did_recently_reauthenticate(request)
-
-
-def logged_in_lately(request: HttpRequest) -> bool:
-    """Logged in, or shown anew who they are, within the last minutes."""
     records = get_authentication_records(request, request.user)
     limit = settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
     return bool(records) and time.time() - records[-1]["at"] < limit
 
 
 def proof_of_identity(request: HttpRequest, page: str) -> str:
-    """The address that asks who one is, and then leads to ``page``."""
+    """The address that asks who one is, and then leads to ``page``.
+
+    Who can show it nowhere logs out, and finds a way in again.
+    """
     methods = get_adapter(request).get_reauthentication_methods(request.user)
-    return f"{methods[0]['url']}?{urlencode({REDIRECT_FIELD_NAME: page})}"
+    way = methods[0]["url"] if methods else reverse("account_logout")
+    return f"{way}?{urlencode({REDIRECT_FIELD_NAME: page})}"
 
 
 def way_back(request: HttpRequest, store_id: UUID | None) -> str:

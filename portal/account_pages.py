@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from allauth.account import views as allauth
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from portal import identity_providers
 from portal.access import actor_of, reauthenticated, signed_in
 from portal.account_forms import CloseForm, NotificationsForm, ProfileForm
 from stores import accounts
@@ -53,6 +55,25 @@ def end_session(request: HttpRequest, number: int) -> HttpResponse:
         raise Http404("There is no such session.")
     messages.success(request, _("That browser is logged out."))
     return redirect("usersessions_list")
+
+
+@require_safe
+@signed_in
+def prove_elsewhere(request: HttpRequest) -> HttpResponse:
+    """Is it you? For those who log in at a provider, and have neither password nor second factor."""
+    providers = identity_providers.providers_of(request, request.user)
+    if not providers:
+        raise Http404("This person logs in nowhere else.")
+    return render(request, "account/prove_elsewhere.html", {"providers": providers})
+
+
+@FORM
+@signed_in
+@reauthenticated
+def set_password(request: HttpRequest) -> HttpResponse:
+    """A first password proves from then on who one is: not for whoever finds an open browser."""
+    response: HttpResponse = allauth.password_set(request)
+    return response
 
 
 @FORM

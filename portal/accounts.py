@@ -10,9 +10,10 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
+from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
 from allauth.account.internal.userkit import filter_users_by_email, get_user_by_username
 from allauth.core import context
-from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
@@ -26,8 +27,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from portal import account_audit, errors, invitations
-from portal.access import actor_of, logged_in_lately
+from portal import account_audit, errors, identity_providers, invitations
+from portal.access import actor_of, proved_lately
 from portal.staff import FACTORS
 from stores import accounts
 from stores.models import User
@@ -93,9 +94,24 @@ class AccountAdapter(DefaultAccountAdapter):
             account_audit.failed(request, whose(login_of(credentials)))
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
-        """Not by allauth's own pages either, right after the login."""
+        """Not by allauth's own pages either, right after the login.
+
+        Afterwards of everybody: allauth itself would take those for proved who have neither password
+        nor second factor.
+        """
         required: bool = super().is_reauthentication_required(app=app, **kwargs)
-        return required and not logged_in_lately(self.request)
+        if not required or proved_lately(self.request):
+            return False
+        if not get_reauthentication_flows(self.request.user):
+            raise ReauthenticationRequired
+        return True
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """Who has nothing to show here shows it where they log in."""
+        here: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if here or user.is_anonymous:
+            return here
+        return identity_providers.ways_to_prove(self.request, user)
 
     # --- Signing up ----------------------------------------------------------------------
 

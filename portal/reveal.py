@@ -27,8 +27,8 @@ from django.views.decorators.http import require_http_methods
 
 from portal.access import (
     actor_of,
-    logged_in_lately,
     proof_of_identity,
+    proved_lately,
     signed_in,
     store_for,
 )
@@ -84,7 +84,7 @@ class RevealForm(forms.Form):
 @sensitive_variables()
 def store_reveal(request: HttpRequest, store_id: UUID) -> HttpResponse:
     store = store_for(request, store_id, Right.REVEAL)
-    if not request.user.has_usable_password() and not logged_in_lately(request):
+    if not request.user.has_usable_password() and not proved_lately(request):
         return ask_who_it_is(request, store)
     if request.method != "POST":
         return page(request, store)

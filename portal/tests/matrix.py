@@ -98,7 +98,7 @@ ACCOUNT = {
         mfa_generate_recovery_codes mfa_download_recovery_codes mfa_list_webauthn mfa_add_webauthn
         mfa_reauthenticate_webauthn mfa_remove_webauthn mfa_edit_webauthn usersessions_list
         socialaccount_connections account/social/connections/
-        account account-notifications account-close account-session-end
+        account account-notifications account-close account-session-end account-prove-elsewhere
     """,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,9 +16,12 @@ from allauth.socialaccount.models import SocialAccount
 from django.core import mail
 from django.http import HttpResponse
 from django.test import Client
+from django.urls import reverse
 
 from portal.invitations import path_of
-from stores.models import User
+from portal.tests.conftest import brought_to, long_after
+from portal.tests.test_headers import check
+from stores.models import Store, User
 from stores.tests.people import PASSWORD, enrol
 
 LOGIN = "/account/oidc/oidc/login/"
@@ -93,9 +97,9 @@ def provider(settings) -> Iterator[Provider]:
     server.server_close()
 
 
-def log_in(client: Client) -> HttpResponse:
+def log_in(client: Client, address: str = LOGIN) -> HttpResponse:
     """As a browser: away to the provider, which sends it back with a code."""
-    away = client.post(LOGIN)
+    away = client.post(address)
     asked = {key: value[0] for key, value in parse_qs(urlsplit(away.url).query).items()}
     assert asked["code_challenge_method"] == "S256"
     back = urlsplit(asked["redirect_uri"]).path
@@ -195,3 +199,86 @@ def test_the_second_factor_is_asked_for_all_the_same(provider, client, db):
     again = Client()
     assert log_in(again).url.startswith("/account/2fa/")
     assert not is_in(again)
+
+
+# --- Showing once more who one is --------------------------------------------------------
+
+
+@pytest.fixture
+def at_erik(provider: Provider, client: Client, db: None) -> Client:
+    """Of somebody who has neither a password nor a second factor, and logged in long ago."""
+    log_in(client)
+    return long_after(client)
+
+
+@pytest.fixture
+def eriks(at_erik: Client) -> Store:
+    erik = User.objects.get()
+    erik.max_stores = 1
+    erik.save()
+    return brought_to("ready", "Erik’s Kayaks", erik, "eriks-kayaks")
+
+
+def deletion_of(store: Store) -> str:
+    return reverse("store-delete", args=[store.pk])
+
+
+def again(client: Client, page: str) -> HttpResponse:
+    """As a person: the button of the page that asks, and what the provider answers to that."""
+    shown = client.get(page)
+    check(shown)
+    (address,) = re.findall(r'action="(/account/oidc/[^"]+)"', shown.content.decode())
+    return log_in(client, address.replace("&amp;", "&"))
+
+
+@pytest.mark.parametrize("route", ["store-delete", "store-reveal"])
+def test_who_logs_in_there_only_is_sent_there_again_and_led_back(route, at_erik, eriks):
+    page = reverse(route, args=[eriks.pk])
+    asks = at_erik.get(page)
+    assert asks.url == f"{reverse('account-prove-elsewhere')}?next={page.replace('/', '%2F')}"
+    assert again(at_erik, asks.url).url == page
+    assert at_erik.get(page).status_code == 200
+
+
+def test_the_provider_is_told_to_ask_although_it_still_knows_them(at_erik, eriks):
+    shown = at_erik.get(at_erik.get(deletion_of(eriks)).url).content.decode()
+    (address,) = re.findall(r'action="(/account/oidc/[^"]+)"', shown)
+    away = at_erik.post(address.replace("&amp;", "&")).url
+    assert parse_qs(urlsplit(away).query)["prompt"] == ["login"]
+
+
+def test_without_that_nothing_is_deleted_and_nobody_let_in(at_erik, eriks):
+    at_erik.post(deletion_of(eriks), {"address": eriks.address})
+    people = reverse("store-people", args=[eriks.pk])
+    answer = at_erik.post(people, {"email": "dora@example.com", "role": "manager"})
+    assert answer.url.startswith(reverse("account-prove-elsewhere"))
+    eriks.refresh_from_db()
+    assert eriks.status == "ready" and not eriks.shares.exists()
+
+
+@pytest.mark.parametrize("route", ["account_set_password", "mfa_activate_totp"])
+def test_nobody_gets_a_first_password_or_factor_out_of_an_open_browser(route, at_erik):
+    answer = at_erik.get(reverse(route))
+    assert answer.url.startswith(reverse("account-prove-elsewhere"))
+    assert again(at_erik, answer.url).url == reverse(route)
+    assert at_erik.get(reverse(route)).status_code == 200
+
+
+def test_another_address_needs_it_too(at_erik):
+    wanted = {"action_add": "", "email": "new@example.com"}
+    answer = at_erik.post(reverse("account_email"), wanted)
+    assert answer.url.startswith(reverse("account-prove-elsewhere"))
+    assert not EmailAddress.objects.filter(email="new@example.com").exists()
+
+
+def test_who_comes_back_as_somebody_else_is_somebody_else(provider, at_erik, eriks):
+    provider.claims = {"sub": "2", "email": "frida@example.com", "email_verified": True}
+    page = deletion_of(eriks)
+    again(at_erik, at_erik.get(page).url)
+    assert at_erik.get(page).status_code == 404
+
+
+def test_whose_provider_is_no_more_logs_out_and_in_again(at_erik, eriks, settings):
+    settings.SOCIALACCOUNT_PROVIDERS = {}
+    assert at_erik.get(deletion_of(eriks)).url.startswith(reverse("account_logout"))
+    assert at_erik.get(reverse("account-prove-elsewhere")).status_code == 404
