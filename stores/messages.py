@@ -64,8 +64,8 @@ SENTENCES: dict[str, Any] = {
         "Retry; if it happens again, ask support."
     ),
     "unschedulable": _(
-        "The cluster has no room for %(name)s: %(reason)s. It goes on by itself as soon as there is room; "
-        "support can make some."
+        "The cluster has no room for %(name)s at the moment. It goes on by itself as soon as there is "
+        "room; support can make some."
     ),
     "volume-refused": _(
         "The disk %(name)s cannot be made: %(reason)s. Ask support to check the storage class, "
@@ -160,7 +160,7 @@ SENTENCES: dict[str, Any] = {
         "It is not your store; it goes on by itself as soon as the disk is there."
     ),
     "no-matching-node": _(
-        "None of the cluster's machines may or can run %(name)s: %(reason)s. It is not your store; "
+        "None of the cluster's machines may or can run %(name)s at the moment. It is not your store; "
         "it goes on by itself as soon as there is one. If it takes long, ask support."
     ),
     "node-lost": _(

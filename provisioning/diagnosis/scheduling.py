@@ -39,8 +39,7 @@ def no_matching_node(evidence: Evidence) -> Diagnosis | None:
 def of_pod(evidence: Evidence, code: str, pod: Object, text: str) -> Diagnosis:
     name = name_of(pod)
     lines = (f"Pod {name}: not scheduled: {text}", *events_about(evidence, "Pod", name))
-    cause = Message(code, {"name": name, "reason": text.rstrip(".")})
-    return Diagnosis(cause, "cluster", "platform", "contact", lines)
+    return Diagnosis(Message(code, {"name": name}), "cluster", "platform", "contact", lines)
 
 
 def node_lost(evidence: Evidence) -> Diagnosis | None:

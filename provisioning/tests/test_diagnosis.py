@@ -123,6 +123,15 @@ def test_waiting_is_in_vain_after_some_restarts() -> None:
 # --- What it rests on ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("situation", ["no room", "no machine"])
+def test_what_the_scheduler_says_is_evidence_and_no_headline(situation: str) -> None:
+    found = diagnose(CASES[situation][1])
+    assert found is not None
+    assert "nodes are available" in found.lines[0]
+    assert "nodes are available" not in str(found.cause)
+    assert found.cause.headline.endswith(" at the moment.")
+
+
 def test_the_lines_are_redacted_cut_and_few() -> None:
     shown = waiting("CrashLoopBackOff", "x" * 1000, lastState=ended(1))
     log = "\n".join(f"line {number}: DB_PASSWORD=hunter{number} \x1b[31m" for number in range(50))
