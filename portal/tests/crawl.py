@@ -116,12 +116,38 @@ def look_at_acts(platform: Platform, situation: dict[str, Any]) -> Looked:
         a_browser() as browser,
         as_person(browser, platform, situation, "ruth") as (context, complaints),
     ):
-        for model in ("store", "user"):
-            path = f"/admin/stores/{model}/{situation['rows'][f'stores_{model}']}/change/"
-            look_behind_buttons(context.new_page(), path, looked)
+        for model, pk in acted_on(situation):
+            look_behind_buttons(context.new_page(), f"/admin/stores/{model}/{pk}/change/", looked)
+        look_at_a_pause(context.new_page(), looked)
         looked.complaints += complaints
         complaints.clear()
     return looked
+
+
+def acted_on(situation: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each act there is can be done with one of these."""
+    statuses = ("ready", "failed", "closing", "deleting")
+    stores = [("store", situation["stores"][status]) for status in statuses]
+    return [*stores, *(("user", situation["people"][name]) for name in ("alice", "ida"))]
+
+
+def look_at_a_pause(page: Page, looked: Looked) -> None:
+    """Made, looked at and taken back here: while there is one, every page is another."""
+    page.goto("/admin/stores/pause/add/")
+    page.get_by_label("Reason").fill("We move to another machine.")
+    press(page, "Save", "a pause in the list", looked)
+    page.locator("#result_list a").first.click()
+    examine(page, "a pause", looked)
+    page.get_by_role("link", name="Delete", exact=True).click()
+    examine(page, "the end of a pause", looked)
+    press(page, "Yes, I’m sure", "no pause any more", looked)
+
+
+def press(page: Page, button: str, what: str, looked: Looked) -> None:
+    with page.expect_navigation() as answer:
+        page.get_by_role("button", name=button, exact=True).click()
+    looked.html[what] = answer.value.text()
+    examine(page, what, looked)
 
 
 def look_behind_buttons(page: Page, path: str, looked: Looked) -> None:
@@ -131,7 +157,7 @@ def look_behind_buttons(page: Page, path: str, looked: Looked) -> None:
         with page.expect_response(lambda answer: answer.request.method == "POST") as answer:
             page.locator(".sy-acts").get_by_role("button", name=name, exact=True).click()
         page.get_by_label("Reason").wait_for()
-        looked.html[name] = answer.value.text()
+        looked.html[f"{path}: {name}"] = answer.value.text()
         examine(page, name, looked)
         submit_empty(page, f"{name}, refused", looked)
     page.close()

@@ -45,6 +45,7 @@ PEOPLE: dict[str, dict[str, Any]] = {
     "emil": {"max_stores": 2},  # manages one of alice's
     "flora": {"max_stores": 1},  # has no place left
     "gustav": {"max_stores": 0},  # may not create
+    "ida": {"max_stores": 1, "is_active": False},  # is shut out
     "carol": {"max_stores": 0, "is_staff": True},  # is of the support team
     "ruth": {"max_stores": 0, "is_staff": True, "is_superuser": True},  # may everything
 }
@@ -84,6 +85,7 @@ def make() -> dict[str, Any]:
     tickets = share(stores, people)
     return {
         "sessions": {name: session_of(user, believed_for=YEAR) for name, user in people.items()},
+        "people": {name: str(user.pk) for name, user in people.items()},
         "stores": {name: str(store.pk) for name, store in stores.items()},
         "rows": first_rows(),
         "examples": examples(people["alice"]),
