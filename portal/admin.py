@@ -1,10 +1,12 @@
 """The support team's admin as a whole. What it shows of stores is in stores/admin."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy
 
-admin.site.site_header = "Storeyard support"
-admin.site.site_title = "Storeyard support"
-admin.site.index_title = "What can be looked at and done"
+admin.site.site_header = admin.site.site_title = gettext_lazy("Storeyard support")
+admin.site.index_title = gettext_lazy("What can be looked at and done")
+# The first page lists the few models there are; beside a list, that would take its columns' room.
+admin.site.enable_nav_sidebar = False
 
 # Only what is ours to show. A schedule of django_q names any function of the process, and a failed task
 # can be sent again by its name: whoever edits them runs code. Of allauth's, an authenticator shows the

@@ -1,8 +1,13 @@
-"""Words of ours within what is kept of a store: English there, said in the reader's language."""
+"""Words of ours within what is kept of a store: English there, said in the reader's language.
 
+And how long ago something was.
+"""
+
+from datetime import timedelta
 from typing import Any
 
-from django.utils.translation import gettext_lazy, gettext_noop
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 # Not names from the cluster: those are said as they are.
 WORDS: dict[str, Any] = {
@@ -33,3 +38,17 @@ WORDS: dict[str, Any] = {
 
 def in_words(value: Any) -> Any:
     return WORDS.get(value, value) if isinstance(value, str) else value
+
+
+def age_in_words(age: timedelta) -> str:
+    """As Intl.RelativeTimeFormat says it in the browser, which goes on counting."""
+    seconds = int(age.total_seconds())
+    if seconds < 10:
+        return _("just now")
+    if seconds < 60:
+        return ngettext("%d second ago", "%d seconds ago", seconds) % seconds
+    if seconds < 3600:
+        return ngettext("%d minute ago", "%d minutes ago", seconds // 60) % (seconds // 60)
+    if seconds < 86400:
+        return ngettext("%d hour ago", "%d hours ago", seconds // 3600) % (seconds // 3600)
+    return ngettext("%d day ago", "%d days ago", seconds // 86400) % (seconds // 86400)

@@ -19,6 +19,7 @@ from django.utils.translation import ngettext
 from stores.health import Told, told
 from stores.lifecycle import Health, Status
 from stores.models import OperationStep, Store
+from stores.words import age_in_words
 
 register = template.Library()
 
@@ -87,13 +88,13 @@ def stamped(moment: datetime, words: str, marks: str = "") -> SafeString:
 
 @register.filter
 def ago(moment: datetime) -> SafeString:
-    return stamped(moment, in_words(timezone.now() - moment), "data-ago")
+    return stamped(moment, age_in_words(timezone.now() - moment), "data-ago")
 
 
 @register.filter
 def seen(at: datetime) -> SafeString:
     """As ``ago``; storeyard.js puts a younger time in when an answer names one."""
-    return stamped(at, in_words(timezone.now() - at), "data-ago data-seen")
+    return stamped(at, age_in_words(timezone.now() - at), "data-ago data-seen")
 
 
 @register.filter
@@ -111,20 +112,6 @@ def until(moment: datetime) -> SafeString:
     """How long it is until then; storeyard.js counts it down."""
     left = max(moment - timezone.now(), timedelta())
     return stamped(moment, duration(timedelta(seconds=int(left.total_seconds()))), "data-until")
-
-
-def in_words(age: timedelta) -> str:
-    """As Intl.RelativeTimeFormat says it in the browser, which goes on counting."""
-    seconds = int(age.total_seconds())
-    if seconds < 10:
-        return _("just now")
-    if seconds < 60:
-        return ngettext("%d second ago", "%d seconds ago", seconds) % seconds
-    if seconds < 3600:
-        return ngettext("%d minute ago", "%d minutes ago", seconds // 60) % (seconds // 60)
-    if seconds < 86400:
-        return ngettext("%d hour ago", "%d hours ago", seconds // 3600) % (seconds // 3600)
-    return ngettext("%d day ago", "%d days ago", seconds // 86400) % (seconds // 86400)
 
 
 @register.filter

@@ -88,9 +88,9 @@ def test_an_error_stays_until_it_is_dismissed_and_focus_is_not_lost(simulated, c
 
 
 def test_times_go_on_with_the_words_the_server_has(simulated, chromium):
-    say = "from datetime import timedelta; from portal.templatetags.storeyard import in_words;"
+    say = "from datetime import timedelta; from stores.words import age_in_words;"
     said = simulated.shell(
-        f"{say} import json; print(json.dumps([in_words(timedelta(seconds=s)) for s in {AGES}]))"
+        f"{say} import json; print(json.dumps([age_in_words(timedelta(seconds=s)) for s in {AGES}]))"
     )
     with at_browser(chromium, simulated) as page:
         page.goto("/status/")

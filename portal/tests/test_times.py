@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone, translation
 
-from portal.templatetags.storeyard import ago, in_words, moment, until
+from portal.templatetags.storeyard import ago, moment, until
+from stores.words import age_in_words
 
 NOON = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
 
@@ -27,7 +28,7 @@ NOON = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
     ],
 )
 def test_an_age_is_said_in_its_largest_unit(seconds, words):
-    assert in_words(timedelta(seconds=seconds)) == words
+    assert age_in_words(timedelta(seconds=seconds)) == words
 
 
 def test_the_exact_time_is_in_the_readers_own_zone():

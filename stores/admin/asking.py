@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.functional import lazy
 from django.utils.translation import gettext as _
 
 from stores import services
@@ -17,13 +18,17 @@ from stores.actor import Actor
 from stores.admin.acting import staff
 from stores.errors import Refused, StaleStore
 
+SEVERAL = 2
+
 
 @dataclass(frozen=True)
 class Verb:
     """``do(row, actor, form)``: what is done to each, with what was sent; raises Refused.
+    ``possible(row)``: whether that can be done with it as it is now.
 
-    ``meaning``: what the page says before; ``done``: what is said of each row afterwards, with its
-    name as ``%(row)s``. ``choice``: the label of a box that can be ticked besides (``name="extra"``).
+    ``label``, ``question``, ``yes``: of ``ngettext_lazy``, for one row and for several. ``meaning``:
+    what the page says before; ``done``: what is said of each row afterwards, with its name as
+    ``%(row)s``. ``choice``: the label of a box that can be ticked besides (``name="extra"``).
     """
 
     name: str
@@ -33,6 +38,7 @@ class Verb:
     yes: Any
     done: Any
     do: Callable[[Any, Actor, Any], str | None]
+    possible: Callable[[Any], bool]
     choice: Any = ""
     permission: str = "operate"
 
@@ -43,8 +49,15 @@ class Verb:
             return ask_or_do(self, model_admin, request, chosen)
 
         action.__name__ = self.name
-        described = admin.action(description=self.label, permissions=[self.permission])
+        # A list asks of several, in the language of whoever looks at it.
+        label: Any = lazy(lambda: self.label % SEVERAL, str)()
+        described = admin.action(description=label, permissions=[self.permission])
         return described(action)
+
+
+def offered(verbs: Iterable[Verb], row: Any) -> list[tuple[str, str]]:
+    """Name and label of what can be done with this row as it is now."""
+    return [(verb.name, verb.label % 1) for verb in verbs if verb.possible(row)]
 
 
 def ask_or_do(
@@ -64,13 +77,15 @@ def ask(
     verb: Verb, model_admin: Any, request: HttpRequest, chosen: QuerySet[Any], error: str = ""
 ) -> HttpResponse:
     """A page of its own before it is done: what it means, for which rows, and why."""
+    rows = list(chosen.select_related(*model_admin.asked_related))
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": verb.question,
+        "title": verb.question % len(rows),
         "opts": model_admin.opts,
         "verb": verb,
+        "yes": verb.yes % len(rows),
         "line": f"admin/stores/{model_admin.opts.model_name}/line.html",
-        "rows": chosen.select_related(*model_admin.asked_related),
+        "rows": rows,
         "error": error,
         "typed": request.POST.get("reason", ""),
         "reason_max": services.REASON_MAX,

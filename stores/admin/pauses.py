@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy
 
 from stores import services
 from stores.admin.acting import Unlogged, staff
@@ -26,7 +27,9 @@ class PauseForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Pause
         fields = ("reason",)
         help_texts = {
-            "reason": "Owners read it on their pages. Nothing fails meanwhile, and deletions go on."
+            "reason": gettext_lazy(
+                "Owners read it on their pages. Nothing fails meanwhile, and deletions go on."
+            )
         }
 
     def clean_reason(self) -> str:

@@ -21,17 +21,19 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext_lazy
 
 from stores import accounts, services
 from stores.actor import Actor
 from stores.admin.acting import Unlogged, staff
-from stores.admin.asking import Verb
+from stores.admin.asking import Verb, offered
 from stores.admin.passwords import PasswordForm, PasswordHash
 from stores.audit import AuditEvent
 from stores.errors import Refused
 from stores.models import User
 
+# What those of other apps would permit has no page (portal/admin.py).
+OURS = User._meta.app_label
 PERSONAL = ("username", "email", "first_name", "last_name")
 
 
@@ -48,6 +50,9 @@ class UserForm(UserChangeForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         if "password" in self.fields:
             self.fields["password"].widget = PasswordHash()
+        rights: Any = self.fields.get("user_permissions")
+        if rights:
+            rights.queryset = rights.queryset.filter(content_type__app_label=OURS)
 
     def remember(self, user: User) -> None:
         """What the database holds, now that nobody else can change it."""
@@ -120,45 +125,52 @@ def unless_colleague(verb: Callable[..., Any]) -> Callable[[User, Actor, Any], N
 VERBS = (
     Verb(
         "deactivate",
-        gettext_lazy("Deactivate…"),
-        gettext_lazy("Deactivate these accounts?"),
+        ngettext_lazy("Deactivate…", "Deactivate…"),
+        ngettext_lazy("Deactivate this account?", "Deactivate these accounts?"),
         gettext_lazy(
-            "Nobody can sign in with them any more, and whoever is signed in is thrown out at once. "
-            "Their stores run on, under the support team’s eyes."
+            "Nobody can sign in with such an account any more, and whoever is signed in is thrown out "
+            "at once. Its stores run on, under the support team’s eyes."
         ),
-        gettext_lazy("Yes, deactivate them"),
+        ngettext_lazy("Yes, deactivate it", "Yes, deactivate them"),
         gettext_lazy("“%(row)s” is deactivated."),
         unless_colleague(accounts.deactivate_user),
+        lambda user: user.is_active,
     ),
     Verb(
         "reactivate",
-        gettext_lazy("Reactivate…"),
-        gettext_lazy("Reactivate these accounts?"),
+        ngettext_lazy("Reactivate…", "Reactivate…"),
+        ngettext_lazy("Reactivate this account?", "Reactivate these accounts?"),
         gettext_lazy("They can sign in again, with the password they had."),
-        gettext_lazy("Yes, reactivate them"),
+        ngettext_lazy("Yes, reactivate it", "Yes, reactivate them"),
         gettext_lazy("“%(row)s” is active again."),
         unless_colleague(accounts.reactivate_user),
+        lambda user: not user.is_active and user.closed_at is None,
     ),
     Verb(
         "end_sessions",
-        gettext_lazy("End their sessions…"),
-        gettext_lazy("End the sessions of these accounts?"),
+        ngettext_lazy("End all sessions…", "End their sessions…"),
+        ngettext_lazy("End the sessions of this account?", "End the sessions of these accounts?"),
         gettext_lazy("They are signed out everywhere, and can sign in again."),
-        gettext_lazy("Yes, end them"),
+        ngettext_lazy("Yes, end them", "Yes, end them"),
         gettext_lazy("“%(row)s” is signed out everywhere."),
         unless_colleague(end_sessions),
+        lambda user: UserSession.objects.filter(user=user).exists(),
     ),
     Verb(
         "forget_second_factor",
-        gettext_lazy("Forget their second factor…"),
-        gettext_lazy("Forget the second factor of these accounts?"),
+        ngettext_lazy("Forget the second factor…", "Forget their second factor…"),
+        ngettext_lazy(
+            "Forget the second factor of this account?",
+            "Forget the second factor of these accounts?",
+        ),
         gettext_lazy(
             "For somebody who has lost all of it, and whom you know to be who they say. They are "
             "signed out everywhere, and sign in with their password alone until they set up another."
         ),
-        gettext_lazy("Yes, forget it"),
+        ngettext_lazy("Yes, forget it", "Yes, forget it"),
         gettext_lazy("“%(row)s” has no second factor any more."),
         unless_colleague(accounts.forget_second_factor),
+        lambda user: Authenticator.objects.filter(user=user).exists(),
     ),
 )
 
@@ -231,7 +243,7 @@ class UserAdmin(Unlogged, DjangoUserAdmin):  # type: ignore[type-arg]
     ) -> HttpResponse:
         user = kwargs.get("obj")
         allowed = user is not None and self.has_change_permission(request, user)
-        context["verbs"] = VERBS if allowed else ()
+        context["verbs"] = offered(VERBS, user) if user and allowed else ()
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:

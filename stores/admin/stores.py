@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,20 +11,22 @@ from django.contrib import admin
 from django.db.models import DateTimeField, Exists, OuterRef, QuerySet, Subquery, Value
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.functional import lazy
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from stores import consent, health, messages, services
 from stores.actor import Actor
 from stores.admin.acting import ReadOnly
-from stores.admin.asking import Verb
+from stores.admin.asking import Verb, offered
+from stores.admin.columns import Said
 from stores.admin.records import OperationInline
-from stores.lifecycle import Health, Status
+from stores.lifecycle import GOING, Health, Status
 from stores.models import Consent, Operation, Store
+from stores.words import age_in_words
 
 
 def delete(store: Store, actor: Actor, sent: Any) -> str:
@@ -39,113 +42,143 @@ def ask_for_consent(store: Store, actor: Actor, sent: Any) -> None:
 
 def what_deleting_means() -> str:
     said = _(
-        "This destroys, for good, each shop with its database, its disks and its passwords. There "
-        "is no backup to return to."
+        "A shop is destroyed for good, with its database, its disks and its passwords. There is no "
+        "backup to return to."
     )
     if settings.GRACE_SECONDS <= 0:
         return said
     grace = _(
-        "First each shop is only closed, for %(minutes)s minutes: until then its owner, or you, can "
-        "have it back."
+        "First it is only closed, for %(minutes)s minutes: until then its owner, or you, can have it "
+        "back."
     )
     return f"{said} {grace % {'minutes': f'{round(settings.GRACE_SECONDS / 60, 1):g}'}}"
+
+
+def is_in(*statuses: Status) -> Callable[[Store], bool]:
+    return lambda store: store.status in statuses
+
+
+def is_kept(store: Store) -> bool:
+    """Nobody is deleting it."""
+    return store.status not in GOING | {Status.DELETED}
+
+
+def holds_a_place(store: Store) -> bool:
+    return store.status == Status.DELETING and store.slot is not None
+
+
+def can_be_asked_about(store: Store) -> bool:
+    return store.status != Status.DELETED and not store.consents.open_questions().exists()
 
 
 VERBS = (
     Verb(
         "retry",
-        gettext_lazy("Retry the failed ones…"),
-        gettext_lazy("Retry these stores?"),
-        gettext_lazy("Each begins again at its first step, with the whole time there is for it."),
-        gettext_lazy("Yes, retry them"),
+        ngettext_lazy("Retry…", "Retry the failed ones…"),
+        ngettext_lazy("Retry this store?", "Retry these stores?"),
+        gettext_lazy(
+            "A store begins again at its first step, with the whole time there is for it."
+        ),
+        ngettext_lazy("Yes, retry it", "Yes, retry them"),
         gettext_lazy("“%(row)s” is tried again."),
         lambda store, actor, sent: services.retry_store(store, actor=actor),
+        is_in(Status.FAILED),
     ),
     Verb(
         "refresh",
-        gettext_lazy("Refresh the ready ones…"),
-        gettext_lazy("Refresh these stores?"),
+        ngettext_lazy("Refresh…", "Refresh the ready ones…"),
+        ngettext_lazy("Refresh this store?", "Refresh these stores?"),
         gettext_lazy(
-            "Each is looked at again, what differs is put right, and it is brought to the current "
+            "A store is looked at again, what differs is put right, and it is brought to the current "
             "version. Its shop stays open."
         ),
-        gettext_lazy("Yes, refresh them"),
+        ngettext_lazy("Yes, refresh it", "Yes, refresh them"),
         gettext_lazy("“%(row)s” is looked at again."),
         lambda store, actor, sent: services.refresh_store(store, actor=actor),
+        is_in(Status.READY),
     ),
     Verb(
         "repair",
-        gettext_lazy("Repair the ready ones…"),
-        gettext_lazy("Repair these stores?"),
+        ngettext_lazy("Repair…", "Repair the ready ones…"),
+        ngettext_lazy("Repair this store?", "Repair these stores?"),
         gettext_lazy(
-            "Everything in each is looked at, passwords included, and what is missing or changed is "
-            "put back, without another version. Its shop stays open."
+            "Everything in a store is looked at, passwords included, and what is missing or changed "
+            "is put back, without another version. Its shop stays open."
         ),
-        gettext_lazy("Yes, repair them"),
+        ngettext_lazy("Yes, repair it", "Yes, repair them"),
         gettext_lazy("“%(row)s” is repaired."),
         lambda store, actor, sent: services.ask_repair(store, actor=actor),
+        is_in(Status.READY),
     ),
     Verb(
         "delete_stores",
-        gettext_lazy("Delete, with everything in them…"),
-        gettext_lazy("Delete these stores?"),
+        ngettext_lazy("Delete, with everything in it…", "Delete, with everything in them…"),
+        ngettext_lazy("Delete this store?", "Delete these stores?"),
         lazy(what_deleting_means, str)(),
-        gettext_lazy("Yes, delete them"),
+        ngettext_lazy("Yes, delete it", "Yes, delete them"),
         gettext_lazy("“%(row)s” is being deleted."),
         delete,
+        is_kept,
         choice=gettext_lazy("Delete at once, without the grace period"),
     ),
     Verb(
         "undo_delete",
-        gettext_lazy("Keep those that are being closed…"),
-        gettext_lazy("Keep these stores?"),
-        gettext_lazy("Each is set up again around its data, and its shop opens again."),
-        gettext_lazy("Yes, keep them"),
+        ngettext_lazy("Keep it…", "Keep those that are being closed…"),
+        ngettext_lazy("Keep this store?", "Keep these stores?"),
+        gettext_lazy("A store is set up again around its data, and its shop opens again."),
+        ngettext_lazy("Yes, keep it", "Yes, keep them"),
         gettext_lazy("“%(row)s” is kept and set up again."),
         lambda store, actor, sent: services.undo_delete(store, actor=actor),
+        is_in(Status.CLOSING),
     ),
     Verb(
         "delete_now",
-        gettext_lazy("Delete now those that are being closed…"),
-        gettext_lazy("Delete these stores now?"),
+        ngettext_lazy("Delete now…", "Delete now those that are being closed…"),
+        ngettext_lazy("Delete this store now?", "Delete these stores now?"),
         gettext_lazy(
-            "This ends the time in which these shops can be had back: each is destroyed at once and "
-            "for good, with its database, its disks and its passwords."
+            "This ends the time in which a shop can be had back: it is destroyed at once and for "
+            "good, with its database, its disks and its passwords."
         ),
-        gettext_lazy("Yes, delete them now"),
+        ngettext_lazy("Yes, delete it now", "Yes, delete them now"),
         gettext_lazy("“%(row)s” is being deleted."),
         lambda store, actor, sent: services.skip_grace(store, actor=actor),
+        is_in(Status.CLOSING),
     ),
     Verb(
         "release_slot",
-        gettext_lazy("Release the place of those that hang…"),
-        gettext_lazy("Release the places of these stores?"),
+        ngettext_lazy("Release its place…", "Release the place of those that hang…"),
+        ngettext_lazy("Release the place of this store?", "Release the places of these stores?"),
         gettext_lazy(
             "For a store whose removal hangs: its owner can create another one in its place. The "
             "removal goes on and stays visible until everything is gone."
         ),
-        gettext_lazy("Release the places"),
+        ngettext_lazy("Release the place", "Release the places"),
         gettext_lazy("“%(row)s” no longer takes a place."),
         lambda store, actor, sent: services.release_slot(store, actor.reason, actor=actor),
+        holds_a_place,
     ),
     Verb(
         "ask_consent",
-        gettext_lazy("Ask the owners to let us in…"),
-        gettext_lazy("Ask the owners of these stores to let the support team in?"),
+        ngettext_lazy("Ask the owner to let us in…", "Ask the owners to let us in…"),
+        ngettext_lazy(
+            "Ask the owner of this store to let the support team in?",
+            "Ask the owners of these stores to let the support team in?",
+        ),
         gettext_lazy(
-            "Each owner gets a letter with the reason and decides for how long, if at all. Until they "
+            "An owner gets a letter with the reason and decides for how long, if at all. Until they "
             "have agreed you see status and diagnosis, but neither logs nor passwords."
         ),
-        gettext_lazy("Ask them"),
+        ngettext_lazy("Ask the owner", "Ask the owners"),
         gettext_lazy("The owner of “%(row)s” is asked."),
         ask_for_consent,
+        can_be_asked_about,
     ),
 )
 
 
 @admin.register(Store)
-class StoreAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("name", "address", "owner", "status", "how_it_is", "age", "cause", "plan")
+class StoreAdmin(ReadOnly, Said, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("name", "address", "owner", "status", "how_it_is", "created", "cause", "plan")
     list_filter = ("status", "health", "plan", "engine", "created_at")
     list_select_related = ("owner",)
     list_per_page = 50
@@ -161,11 +194,11 @@ class StoreAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     actions = tuple(verb.as_action() for verb in VERBS)
     fieldsets = (
         (None, {"fields": (
-            "id", "name", "owner", "slot", "status", "status_since", "sentence", "closes_at",
+            "id", "name", "owner", "slot", "status", "status_since", "said", "closes_at",
             "cause", "trail",
         )}),
         (gettext_lazy("Health"), {"fields": (
-            "how_it_is", "health_since", "health_sentence", "observed_at", "verified_at",
+            "how_it_is", "health_since", "said_of_health", "observed_at", "verified_at",
         )}),
         (gettext_lazy("Wanted"), {"fields": (
             "url", "engine", "plan", "chart_version", "generation",
@@ -197,14 +230,18 @@ class StoreAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         told = health.told(store, store.looked_at)  # type: ignore[attr-defined]
         if told is None:
             return "-"
-        seen = ago(told.seen_at) if told.seen_at else _("never seen")
+        seen = seen_when(told.seen_at) if told.seen_at else _("never seen")
         return format_html(
             '<span class="sy-state sy-{}">{}</span> <small>{}</small>', told.health, told.word, seen
         )
 
-    @admin.display(description=gettext_lazy("age"), ordering="created_at")
-    def age(self, store: Store) -> str:
-        return timesince(store.created_at, depth=1)
+    @admin.display(description=gettext_lazy("what is said of its health"))
+    def said_of_health(self, store: Store) -> str:
+        return store.health_sentence or "-"
+
+    @admin.display(description=gettext_lazy("created"), ordering="created_at")
+    def created(self, store: Store) -> str:
+        return age_in_words(timezone.now() - store.created_at)
 
     @admin.display(description=gettext_lazy("cause"))
     def cause(self, store: Store) -> str:
@@ -231,7 +268,7 @@ class StoreAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> HttpResponse:
         """With what may be done, and the way in where the owner has let us in."""
         store = kwargs["obj"]
-        verbs = VERBS if self.has_operate_permission(request) else ()
+        verbs = offered(VERBS, store) if self.has_operate_permission(request) else ()
         consents = store.consents.order_by("-asked_at")
         context |= {
             "verbs": verbs,
@@ -242,5 +279,5 @@ class StoreAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-def ago(moment: datetime) -> str:
-    return _("seen %(span)s ago") % {"span": timesince(moment, depth=1)}
+def seen_when(moment: datetime) -> str:
+    return _("seen %(when)s") % {"when": age_in_words(timezone.now() - moment)}

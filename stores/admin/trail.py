@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from stores import audit
 from stores.admin.acting import ReadOnly
+from stores.admin.columns import called, moment
 from stores.admin.records import pretty
 from stores.audit import AuditEvent
 from stores.models import User
@@ -22,8 +23,12 @@ PEOPLE = 20
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("at", "who", "action", "store_name", "via", "origin_address", "why")
-    list_filter = ("via", "at", "action")
+    list_display = ("when", "who", "action", "store_name", "how", "origin_address", "why")
+    list_filter = (
+        ("via", called(gettext_lazy("way"))),
+        ("at", called(gettext_lazy("time"))),
+        "action",
+    )
     list_per_page = 50
     show_full_result_count = False
     date_hierarchy = None
@@ -36,7 +41,7 @@ class AuditEventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         "address, or the reference of a request."
     )
     fields = (
-        "at", "who", "actor_name", "action", "store_name", "store", "via", "origin_address",
+        "when", "who", "actor_name", "action", "store_name", "store", "how", "origin_address",
         "request_id", "told", "previous_hash", "hash",
     )  # fmt: skip
 
@@ -55,6 +60,14 @@ class AuditEventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         theirs |= Q(details__store=search_term.strip())
         return found | queryset.filter(theirs), duplicates
 
+    @admin.display(description=gettext_lazy("time"), ordering="at")
+    def when(self, event: AuditEvent) -> str:
+        return moment(event.at)
+
+    @admin.display(description=gettext_lazy("way"), ordering="via")
+    def how(self, event: AuditEvent) -> str:
+        return event.via
+
     @admin.display(description=gettext_lazy("who"), ordering="actor_name")
     def who(self, event: AuditEvent) -> str:
         return event.actor.get_username() if event.actor else event.actor_name
@@ -67,7 +80,7 @@ class AuditEventAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=gettext_lazy("reason"))
     def why(self, event: AuditEvent) -> str:
-        return str(event.details.get("reason", ""))
+        return str(event.details.get("reason", "")) or "-"
 
     @admin.display(description=gettext_lazy("details"))
     def told(self, event: AuditEvent) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -125,7 +126,7 @@ def test_retry_tries_a_failed_store_again(at_carol, store):
 
 def test_deleting_asks_first(at_carol, store):
     page = ask(at_carol, "delete_stores", store)
-    assert "This destroys, for good" in page and store.host in page and "of alice" in page
+    assert "A shop is destroyed for good" in page and store.host in page and "of alice" in page
     store.refresh_from_db()
     assert store.status == "ready"
     assert "is being deleted" in run(at_carol, "delete_stores", store)
@@ -169,6 +170,53 @@ def test_ending_the_grace_period_deletes_no_store_that_is_not_being_closed(at_ca
     assert "Only a store that is being closed" in run(at_carol, "delete_now", store)
     store.refresh_from_db()
     assert store.status == "ready"
+
+
+def offered(client: Client, store: Store) -> list[str]:
+    page = client.get(f"{STORES}{store.pk}/change/").content.decode()
+    return re.findall(r'name="action" value="(\w+)"', page)
+
+
+@pytest.mark.parametrize(
+    ("status", "verbs"),
+    [
+        ("requested", "delete_stores ask_consent"),
+        ("ready", "refresh repair delete_stores ask_consent"),
+        ("failed", "retry delete_stores ask_consent"),
+        ("closing", "undo_delete delete_now ask_consent"),
+        ("deleting", "release_slot ask_consent"),
+        ("deleted", ""),
+    ],
+)
+def test_a_stores_page_offers_what_can_be_done_with_it_now(status, verbs, at_erin, store):
+    slot = None if status == "deleted" else store.slot
+    Store.objects.filter(pk=store.pk).update(status=status, slot=slot)
+    assert offered(at_erin, store) == verbs.split()
+
+
+def test_what_was_asked_of_an_owner_is_not_offered_again(at_erin, store):
+    run(at_erin, "ask_consent", store)
+    assert "ask_consent" not in offered(at_erin, store)
+
+
+def test_of_one_store_it_is_spoken_as_of_one(at_erin, store):
+    page = at_erin.get(f"{STORES}{store.pk}/change/").content.decode()
+    assert ">Delete, with everything in it…</button>" in page
+    assert "Delete, with everything in them…</option>" in at_erin.get(STORES).content.decode()
+    page = ask(at_erin, "delete_stores", store)
+    assert "<h1>Delete this store?</h1>" in page and 'value="Yes, delete it"' in page
+
+
+def test_of_several_stores_it_is_spoken_as_of_several(at_erin, store, bob):
+    other = create_store(actor=Actor(bob, "test"), owner=bob, name="Bob’s", address="bobs-shop")
+    page = ask(at_erin, "delete_stores", store, other)
+    assert "<h1>Delete these stores?</h1>" in page and 'value="Yes, delete them"' in page
+
+
+def test_what_says_nothing_says_so_with_a_dash(at_erin, store):
+    page = at_erin.get(f"{STORES}{store.pk}/change/").content.decode()
+    said = re.findall(r"What is said of it.*?readonly\">(.*?)</div>", page, re.DOTALL)
+    assert said == ["-", "-"], "of itself and of its health"
 
 
 def test_a_place_is_released_with_a_reason(at_carol, store, alice):

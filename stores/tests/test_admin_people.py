@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -190,6 +191,35 @@ def test_an_account_is_shut_and_opened_with_a_reason_only(verb, at_erin, alice):
     assert (details["user"], details["reason"]) == (alice.pseudonym, REASON)
     alice.refresh_from_db()
     assert alice.is_active == (verb != "deactivate")
+
+
+def offered(client: Client, user: User) -> set[str]:
+    page = client.get(reverse("admin:stores_user_change", args=[user.pk])).content.decode()
+    return set(re.findall(r'name="action" value="(\w+)"', page))
+
+
+def test_a_persons_page_offers_what_can_be_done_with_it_now(at_erin, alice):
+    assert offered(at_erin, alice) == {"deactivate"}
+    sign_in(alice)
+    Authenticator.objects.create(user=alice, type=Authenticator.Type.TOTP, data={})
+    assert offered(at_erin, alice) == {"deactivate", "end_sessions", "forget_second_factor"}
+    run(at_erin, "forget_second_factor", alice)
+    run(at_erin, "deactivate", alice)
+    assert offered(at_erin, alice) == {"reactivate"}
+    User.objects.filter(pk=alice.pk).update(closed_at=Now())
+    assert offered(at_erin, alice) == set()
+
+
+def test_only_our_own_rights_can_be_given(at_carol, alice):
+    page = at_carol.get(reverse("admin:stores_user_change", args=[alice.pk]))
+    offers = page.context["adminform"].form.fields["user_permissions"].queryset
+    assert {right.content_type.app_label for right in offers} == {"stores"}
+    other = Permission.objects.get(codename="add_session")
+    change_user(at_carol, alice, user_permissions=[other.pk])
+    assert not alice.user_permissions.exists()
+    pause = Permission.objects.get(codename="add_pause")
+    change_user(at_carol, alice, user_permissions=[pause.pk])
+    assert alice.user_permissions.get() == pause
 
 
 @pytest.mark.parametrize("verb", ["deactivate", "end_sessions"])

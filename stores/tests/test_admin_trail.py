@@ -49,6 +49,14 @@ def test_names_and_addresses_are_shown_as_long_as_they_are_not_erased(at_erin, a
     assert audit.verify() == ""
 
 
+def test_columns_and_filters_are_called_by_words(at_erin, alice):
+    of_alice(alice)
+    page = " ".join(listed(at_erin).split())
+    for word in ("Time", "Who", "Way", "Network address", "Reason"):
+        assert f">{word}</a>" in page or f">{word}</span>" in page, word
+    assert "By time" in page and "By way" in page and "By at" not in page
+
+
 def test_it_can_be_narrowed_down_by_action_way_time_and_store(at_erin, store):
     for query in (
         {"action": "store.ask_create"},
