@@ -22,7 +22,7 @@ from stores import consent, health, messages, services
 from stores.actor import Actor
 from stores.admin.acting import ReadOnly
 from stores.admin.asking import Verb, offered
-from stores.admin.columns import Said
+from stores.admin.columns import Said, called
 from stores.admin.records import OperationInline
 from stores.lifecycle import GOING, Health, Status
 from stores.models import Consent, Operation, Store
@@ -179,7 +179,13 @@ VERBS = (
 @admin.register(Store)
 class StoreAdmin(ReadOnly, Said, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "address", "owner", "status", "how_it_is", "created", "cause", "plan")
-    list_filter = ("status", "health", "plan", "engine", "created_at")
+    list_filter = (
+        "status",
+        "health",
+        "plan",
+        "engine",
+        ("created_at", called(gettext_lazy("created"))),
+    )
     list_select_related = ("owner",)
     list_per_page = 50
     show_full_result_count = False
