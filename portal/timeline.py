@@ -133,7 +133,8 @@ def line_of(step: OperationStep, *, ended: bool) -> Line:
         icon=icon,
         tone=tone,
         sentence=step.sentence,
-        tries=step.tries,
+        # Of one that waits it is how often it looked, which tells nobody anything.
+        tries=step.tries if step.outcome == Outcome.FAILED else 0,
         duration=None if under_way else step.duration,
         started_at=step.started_at if under_way and not ended else None,
     )

@@ -137,9 +137,13 @@ def test_a_store_that_is_not_ready_has_no_link_that_leads_nowhere(at_alice, make
     assert store.url in page and f'href="{store.url}"' not in page
 
 
+def test_the_timeline_says_how_often_a_step_that_failed_was_tried(at_alice, make_store):
+    assert "3 tries" in read(at_alice, make_store("failed").get_absolute_url())
+
+
 def test_the_timeline_shows_what_is_done_what_waits_and_what_comes(at_alice, make_store):
     page = read(at_alice, make_store("provisioning").get_absolute_url())
-    assert "web is starting: 0 of 1 ready." in page and "3 tries" in page
+    assert "web is starting: 0 of 1 ready." in page and "tries" not in page
     assert page.index("Create namespace") < page.index("Wait until running")
     assert page.index("Wait until running") < page.index("Check storefront")
     assert "To come" in page
