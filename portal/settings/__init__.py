@@ -12,7 +12,13 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from environs import validate
 
-from portal.settings.environment import BASE_DIR, PRODUCTION, RUN_DIR, env
+from portal.settings.environment import (
+    BASE_DIR,
+    PRODUCTION,
+    RUN_DIR,
+    env,
+    required_in_production,
+)
 from portal.settings.provisioning import *  # noqa: F403
 
 DEBUG = env.bool("DEBUG", not PRODUCTION)
@@ -23,11 +29,6 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def required_in_production(name: str, why: str) -> None:
-    if PRODUCTION and not env.str(name, ""):
-        raise ImproperlyConfigured(f"{name} is not set. {why}")
-
-
 required_in_production(
     "SECRET_KEY",
     "Sessions and queued tasks are signed with it: set it to a long random text, "
@@ -35,10 +36,6 @@ required_in_production(
 )
 required_in_production(
     "ALLOWED_HOSTS", "Set it to the host names of the portal, separated by commas."
-)
-required_in_production(
-    "STOREYARD_CLUSTER",
-    "Set it to 'kubernetes' for a real cluster; 'simulated' makes stores that do not exist.",
 )
 
 SECRET_KEY = env.str("SECRET_KEY", "development-only-key-never-used-in-production")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
 env = Env()
@@ -10,3 +11,8 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 RUN_DIR = env.path("STOREYARD_RUN_DIR", BASE_DIR / ".run")
 
 PRODUCTION = env.bool("PRODUCTION", False)
+
+
+def required_in_production(name: str, why: str) -> None:
+    if PRODUCTION and not env.str(name, ""):
+        raise ImproperlyConfigured(f"{name} is not set. {why}")

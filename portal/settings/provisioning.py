@@ -8,10 +8,14 @@ from typing import Any
 
 from environs import validate
 
-from portal.settings.environment import RUN_DIR, env
+from portal.settings.environment import RUN_DIR, env, required_in_production
 
 # --- The cluster -------------------------------------------------------------------------
 
+required_in_production(
+    "STOREYARD_CLUSTER",
+    "Set it to 'kubernetes' for a real cluster; 'simulated' makes stores that do not exist.",
+)
 CLUSTER = env.str(
     "STOREYARD_CLUSTER", "simulated", validate=validate.OneOf(["simulated", "kubernetes"])
 )
