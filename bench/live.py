@@ -77,8 +77,10 @@ def measure(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def options(arguments: argparse.Namespace) -> Options:
+    # Beside open pages no store waits for a worker that is busy with another one.
+    workers = 2 if arguments.crowd else PAGES + 1
     return Options(
-        stores=arguments.stores, workers=2, starting=10, ready_after="0s", samples=0, rings=0,
+        stores=arguments.stores, workers=workers, starting=10, ready_after="0s", samples=0, rings=0,
         seconds=arguments.patience,
     )  # fmt: skip
 
